@@ -1,0 +1,158 @@
+package stack
+
+import (
+	"fmt"
+	"net/netip"
+	"sync"
+	"sync/atomic"
+
+	"gvisor.dev/gvisor/pkg/tcpip"
+	"gvisor.dev/gvisor/pkg/tcpip/link/loopback"
+	"gvisor.dev/gvisor/pkg/tcpip/network/arp"
+	"gvisor.dev/gvisor/pkg/tcpip/network/ipv4"
+	"gvisor.dev/gvisor/pkg/tcpip/network/ipv6"
+	"gvisor.dev/gvisor/pkg/tcpip/stack"
+	"gvisor.dev/gvisor/pkg/tcpip/transport/icmp"
+	"gvisor.dev/gvisor/pkg/tcpip/transport/raw"
+	"gvisor.dev/gvisor/pkg/tcpip/transport/tcp"
+	"gvisor.dev/gvisor/pkg/tcpip/transport/udp"
+
+	"github.com/userstack/userstack/stack/internal/translate"
+)
+
+// A Stack is a configured TCP/IP stack. Its methods may be called from any
+// goroutine.
+type Stack struct {
+	gv    *stack.Stack
+	links []stack.LinkEndpoint // owned; in the order of Config.NICs
+
+	generation atomic.Uint64
+	routeMu    sync.Mutex // held over a read-change-write of gv's route table
+
+	closing chan struct{}
+	close   sync.Once
+}
+
+var networkProtocols = []stack.NetworkProtocolFactory{
+	ipv4.NewProtocol,
+	// A MAC address gives a link-local address, as on Linux; other links get
+	// only what the caller gives them.
+	ipv6.NewProtocolWithOptions(ipv6.Options{AutoGenLinkLocal: true}),
+	arp.NewProtocol, // idle on links without MAC addresses
+}
+
+var transportProtocols = []stack.TransportProtocolFactory{
+	tcp.NewProtocolCUBIC, // Linux's default; gVisor's is Reno (T17)
+	udp.NewProtocol,
+	icmp.NewProtocol4,
+	icmp.NewProtocol6,
+}
+
+// New returns a running stack. It takes ownership of the links in cfg at once:
+// when it fails it has closed them.
+func New(cfg Config) (_ *Stack, err error) {
+	s := &Stack{closing: make(chan struct{})}
+	for _, n := range cfg.NICs {
+		if n.Link != nil {
+			s.links = append(s.links, n.Link)
+		}
+	}
+	defer func() {
+		if err != nil {
+			s.Close()
+		}
+	}()
+	if cfg, err = cfg.validate(); err != nil {
+		return nil, err
+	}
+	s.gv = stack.New(stack.Options{
+		NetworkProtocols:         networkProtocols,
+		TransportProtocols:       transportProtocols,
+		Clock:                    cfg.Clock,
+		HandleLocal:              true, // own addresses never reach a link (T10)
+		RawFactory:               raw.EndpointFactory{},
+		AllowPacketEndpointWrite: true,
+	})
+	if err := cfg.TCP.apply(s.gv); err != nil {
+		return nil, err
+	}
+	if err := s.addNICs(cfg); err != nil {
+		return nil, err
+	}
+	if err := s.setInitialRoutes(cfg); err != nil {
+		return nil, err
+	}
+	if cfg.Forwarding == ForwardAll {
+		for _, proto := range []tcpip.NetworkProtocolNumber{ipv4.ProtocolNumber, ipv6.ProtocolNumber} {
+			if err := s.gv.SetForwardingDefaultAndAllNICs(proto, true); err != nil {
+				return nil, fmt.Errorf("stack: turning forwarding on: %v", err)
+			}
+		}
+	}
+	return s, nil
+}
+
+func (s *Stack) addNICs(cfg Config) error {
+	lo := NIC{Name: LoopbackName, Link: loopback.New(), Addrs: []netip.Prefix{
+		netip.MustParsePrefix("127.0.0.1/8"), netip.MustParsePrefix("::1/128"),
+	}}
+	for _, n := range append([]NIC{lo}, cfg.NICs...) {
+		opts := stack.NICOptions{Name: n.Name, DeliverLinkPackets: true} // for packet sockets
+		id := s.gv.NextNICID()
+		if err := s.gv.CreateNICWithOptions(id, n.Link, opts); err != nil {
+			return fmt.Errorf("stack: creating NIC %q: %v", n.Name, err)
+		}
+		for _, p := range n.Addrs {
+			if err := s.addAddress(id, p); err != nil {
+				return fmt.Errorf("stack: NIC %q: %w", n.Name, err)
+			}
+		}
+	}
+	return nil
+}
+
+func (s *Stack) addAddress(id tcpip.NICID, p netip.Prefix) error {
+	err := s.gv.AddProtocolAddress(id, tcpip.ProtocolAddress{
+		Protocol: translate.Protocol(p.Addr()),
+		AddressWithPrefix: tcpip.AddressWithPrefix{
+			Address: translate.Addr(p.Addr()), PrefixLen: p.Bits(),
+		},
+	}, stack.AddressProperties{})
+	if err != nil {
+		return fmt.Errorf("adding address %v: %v", p, err)
+	}
+	return nil
+}
+
+// GVisor returns the netstack underneath, for code that wants more than this
+// package offers. It stays owned by s; do not close it.
+func (s *Stack) GVisor() *stack.Stack { return s.gv }
+
+// Closing returns a channel that is closed when Close begins.
+func (s *Stack) Closing() <-chan struct{} { return s.closing }
+
+// Close resets every connection, closes the links and returns when the stack's
+// goroutines and the links' are gone. A second Close waits for the first. The
+// error is always nil; it is there for io.Closer.
+func (s *Stack) Close() error {
+	s.close.Do(func() {
+		close(s.closing)
+		// This order was measured: netstack's Close sends the resets through
+		// links that still work, a link that is closed before netstack's Wait
+		// cannot be written to by an endpoint that Wait waits for, and Wait last
+		// finds nobody holding a link.
+		if s.gv != nil {
+			s.gv.Close()
+		}
+		for _, l := range s.links {
+			l.Close()
+		}
+		for _, l := range s.links {
+			l.Wait()
+		}
+		if s.gv != nil {
+			s.gv.Wait()
+		}
+	})
+	return nil
+}

@@ -1,0 +1,133 @@
+package stack
+
+import (
+	"fmt"
+	"time"
+
+	"gvisor.dev/gvisor/pkg/tcpip"
+	"gvisor.dev/gvisor/pkg/tcpip/stack"
+	"gvisor.dev/gvisor/pkg/tcpip/transport/tcp"
+)
+
+// TCP holds settings of all TCP connections of a stack. The zero value of each
+// field is the default named beside it.
+type TCP struct {
+	// LossRecovery chooses how lost segments are found. Zero is
+	// RecoverySACK; docs/performance.md has the measurements behind it.
+	LossRecovery LossRecovery
+
+	// MinRTO and MaxRTO bound the retransmission timeout (RFC 6298). Zero is
+	// DefaultMinRTO and DefaultMaxRTO. MinRTO is at least a millisecond.
+	MinRTO, MaxRTO time.Duration
+
+	// MaxReceiveBuffer and MaxSendBuffer cap, in bytes, what a connection's
+	// buffers grow to by themselves. Zero is DefaultMaxReceiveBuffer and
+	// DefaultMaxSendBuffer; the least is 4096.
+	MaxReceiveBuffer, MaxSendBuffer int
+
+	// TimeWait is how long a closed connection stays in TIME_WAIT. Zero is
+	// 60 s, as on Linux (TCP_TIMEWAIT_LEN).
+	TimeWait time.Duration
+}
+
+// LossRecovery is a way to find lost segments.
+type LossRecovery int
+
+const (
+	// RecoverySACK counts duplicate acknowledgements and selective
+	// acknowledgements (RFC 6675), and has the retransmission timer for the rest.
+	RecoverySACK LossRecovery = iota + 1
+	// RecoveryRACK goes by time (RFC 8985) and probes for tail losses. It is
+	// faster on long clean paths; with the netstack underneath, a connection can
+	// stall for ever when its last segments are lost.
+	RecoveryRACK
+)
+
+const (
+	// DefaultMinRTO is Linux's TCP_RTO_MIN.
+	DefaultMinRTO = 200 * time.Millisecond
+
+	// DefaultMaxRTO bounds the exponential backoff of retransmissions.
+	DefaultMaxRTO = 120 * time.Second // Linux TCP_RTO_MAX, RFC 6298 (2.5)
+
+	// DefaultMaxReceiveBuffer lets the advertised window reach 8 MiB, as
+	// netstack advertises half of the buffer (rcvAdvWndScale 1); Linux reaches
+	// 6 MiB with tcp_rmem[2] (tcp(7)). A window of 6 MiB fills 1 Gbit/s at a
+	// round trip of 50 ms.
+	DefaultMaxReceiveBuffer = 16 << 20
+
+	// DefaultMaxSendBuffer is Linux's tcp_wmem[2] (tcp(7)).
+	DefaultMaxSendBuffer = 4 << 20
+)
+
+// Ports that connect and bind(port 0) choose from: Linux's
+// ip_local_port_range (ip(7)). gVisor's own default is 16000 to 65535.
+const (
+	firstEphemeralPort = 32768
+	lastEphemeralPort  = 60999
+)
+
+const (
+	minBuffer       = tcp.MinBufferSize
+	defaultTimeWait = tcp.DefaultTCPTimeWaitTimeout
+	leastMinRTO     = time.Millisecond // the resolution of the timestamps option
+)
+
+func (c TCP) withDefaults() (TCP, error) {
+	setDefault(&c.LossRecovery, RecoverySACK)
+	setDefault(&c.MinRTO, DefaultMinRTO)
+	setDefault(&c.MaxRTO, DefaultMaxRTO)
+	setDefault(&c.MaxReceiveBuffer, DefaultMaxReceiveBuffer)
+	setDefault(&c.MaxSendBuffer, DefaultMaxSendBuffer)
+	setDefault(&c.TimeWait, defaultTimeWait)
+	switch {
+	case c.LossRecovery != RecoverySACK && c.LossRecovery != RecoveryRACK:
+		return c, fmt.Errorf("stack: TCP.LossRecovery %d is not RecoverySACK or RecoveryRACK", c.LossRecovery)
+	case c.MinRTO < leastMinRTO:
+		return c, fmt.Errorf("stack: TCP.MinRTO %v is below %v", c.MinRTO, leastMinRTO)
+	case c.MaxRTO < c.MinRTO:
+		return c, fmt.Errorf("stack: TCP.MaxRTO %v is below TCP.MinRTO %v", c.MaxRTO, c.MinRTO)
+	case c.MaxReceiveBuffer < minBuffer || c.MaxSendBuffer < minBuffer:
+		return c, fmt.Errorf("stack: a TCP buffer of less than %d bytes", minBuffer)
+	case c.TimeWait < 0:
+		return c, fmt.Errorf("stack: TCP.TimeWait %v is negative", c.TimeWait)
+	}
+	return c, nil
+}
+
+func setDefault[T comparable](p *T, v T) {
+	var zero T
+	if *p == zero {
+		*p = v
+	}
+}
+
+// apply sets c on s. Nagle's algorithm is a property of each endpoint, and
+// package sockets turns it on for every new one, as Linux has it (T17).
+func (c TCP) apply(s *stack.Stack) error {
+	recovery := tcpip.TCPRecovery(0)
+	if c.LossRecovery == RecoveryRACK {
+		recovery = tcpip.TCPRACKLossDetection
+	}
+	sack := tcpip.TCPSACKEnabled(true)
+	moderate := tcpip.TCPModerateReceiveBufferOption(true)
+	minRTO, maxRTO := tcpip.TCPMinRTOOption(c.MinRTO), tcpip.TCPMaxRTOOption(c.MaxRTO)
+	timeWait := tcpip.TCPTimeWaitTimeoutOption(c.TimeWait)
+	receive := tcpip.TCPReceiveBufferSizeRangeOption{
+		Min: minBuffer, Default: min(tcp.DefaultReceiveBufferSize, c.MaxReceiveBuffer), Max: c.MaxReceiveBuffer,
+	}
+	send := tcpip.TCPSendBufferSizeRangeOption{
+		Min: minBuffer, Default: min(tcp.DefaultSendBufferSize, c.MaxSendBuffer), Max: c.MaxSendBuffer,
+	}
+	for _, opt := range []tcpip.SettableTransportProtocolOption{
+		&sack, &recovery, &moderate, &minRTO, &maxRTO, &timeWait, &receive, &send,
+	} {
+		if err := s.SetTransportProtocolOption(tcp.ProtocolNumber, opt); err != nil {
+			return fmt.Errorf("stack: setting %T: %v", opt, err)
+		}
+	}
+	if err := s.SetPortRange(firstEphemeralPort, lastEphemeralPort); err != nil {
+		return fmt.Errorf("stack: setting the port range: %v", err)
+	}
+	return nil
+}
