@@ -32,12 +32,8 @@ var (
 // The stack above sees no offload, whatever lower has, since a flipped bit
 // must meet a checksum, and a lost packet must be a packet: it sends packets of
 // at most MTU bytes with full checksums, and verifies those of the packets it
-// receives. Open the device below without offload too. One with
-// CapabilityRXChecksumOffload still works: its TCP and UDP packets get their
-// checksums filled in before they are impaired, and coalesced TCP packets are
-// split to the MTU when there is anything to be done to them. One with
-// CapabilityTXChecksumOffload still works as well, but may fill in the checksum
-// of a packet with a flipped bit in it, which then nobody will notice.
+// receives. The links of this package hand up only such packets once wrapped.
+// Any other link must be opened without offload.
 //
 // With nothing configured packets pass in the caller's goroutine, without a
 // copy. With anything configured, packets that need not wait still pass in the
@@ -52,6 +48,7 @@ func NewImpair(lower stack.LinkEndpoint, cfg ImpairConfig) (*Impair, error) {
 	if cfg.Clock == nil {
 		cfg.Clock = tcpip.NewStdClock()
 	}
+	requireWireForm(lower)
 	i := &Impair{lower: lower}
 	i.Init(lower, i)
 	const in, out = 0, 1 // streams of one seed
@@ -110,28 +107,11 @@ func (i *Impair) WritePackets(pkts stack.PacketBufferList) (int, tcpip.Error) {
 
 // DeliverNetworkPacket implements stack.NetworkDispatcher, for the link below.
 func (i *Impair) DeliverNetworkPacket(protocol tcpip.NetworkProtocolNumber, pkt *stack.PacketBuffer) {
-	if i.lower.Capabilities()&stack.CapabilityRXChecksumOffload != 0 {
-		if full := completeChecksum(protocol, pkt); full != nil {
-			i.in.counters.completed.Add(1)
-			defer full.DecRef()
-			pkt = full
-		}
-	}
 	if i.in.direct.Load() {
 		i.in.counters.packets.Add(1)
 		i.in.counters.bytes.Add(uint64(networkSize(pkt)))
 		i.in.counters.delivered.Add(1)
 		i.nestedLink.DeliverNetworkPacket(protocol, pkt)
-		return
-	}
-	if segments := splitTCP(protocol, pkt, int(i.lower.MTU())); segments != nil {
-		i.in.counters.resegmented.Add(uint64(len(segments) - 1))
-		// The lane counts each as a packet that arrived.
-		i.in.counters.packets.Add(-uint64(len(segments) - 1))
-		_ = i.in.submit(protocol, segments...) // closed: counted as released
-		for _, s := range segments {
-			s.DecRef()
-		}
 		return
 	}
 	_ = i.in.submit(protocol, pkt) // closed: counted as released
@@ -154,6 +134,17 @@ func (i *Impair) transmit(packets []waitingPacket) {
 	n, _ := i.lower.WritePackets(list) // the sender is long gone: counted
 	i.out.counters.delivered.Add(uint64(n))
 	i.out.counters.refused.Add(uint64(len(packets) - n))
+}
+
+// RequireWireForm does nothing: packets from an Impair are in wire form.
+func (*Impair) RequireWireForm() {}
+
+// requireWireForm has lower hand up only packets in wire form, see Wire form in
+// the package comment, where it knows any other.
+func requireWireForm(lower stack.LinkEndpoint) {
+	if l, ok := lower.(interface{ RequireWireForm() }); ok {
+		l.RequireWireForm()
+	}
 }
 
 // Close drops the packets in flight and closes the link below. It does not

@@ -10,8 +10,8 @@ type ImpairStats struct {
 // LaneStats counts the packets of one direction of an Impair. Once nothing is
 // in flight,
 //
-//	Packets + Duplicated + Resegmented = Delivered + Refused + Released +
-//	                     Blackholed + TooBig + BurstLost + Lost + QueueFull
+//	Packets + Duplicated = Delivered + Refused + Released +
+//	                       Blackholed + TooBig + BurstLost + Lost + QueueFull
 type LaneStats struct {
 	Packets, Bytes uint64 // arrived, with network-layer bytes
 
@@ -28,9 +28,6 @@ type LaneStats struct {
 	Delivered uint64 // handed to the other side
 	Refused   uint64 // of those handed to the link below: the link returned an error
 	Released  uint64 // dropped at Close while in flight, or arrived after it
-
-	Completed   uint64 // In: partial checksums filled in, see NewImpair
-	Resegmented uint64 // In: extra packets made by splitting coalesced ones
 }
 
 // laneCounters are the live values behind LaneStats.
@@ -39,25 +36,22 @@ type laneCounters struct {
 	blackholed, tooBig, burstLost, lost, queueFull atomic.Uint64
 	corrupted, duplicated, reordered               atomic.Uint64
 	delivered, refused, released                   atomic.Uint64
-	completed, resegmented                         atomic.Uint64
 }
 
 func (c *laneCounters) snapshot() LaneStats {
 	return LaneStats{
-		Packets:     c.packets.Load(),
-		Bytes:       c.bytes.Load(),
-		Blackholed:  c.blackholed.Load(),
-		TooBig:      c.tooBig.Load(),
-		BurstLost:   c.burstLost.Load(),
-		Lost:        c.lost.Load(),
-		QueueFull:   c.queueFull.Load(),
-		Corrupted:   c.corrupted.Load(),
-		Duplicated:  c.duplicated.Load(),
-		Reordered:   c.reordered.Load(),
-		Delivered:   c.delivered.Load(),
-		Refused:     c.refused.Load(),
-		Released:    c.released.Load(),
-		Completed:   c.completed.Load(),
-		Resegmented: c.resegmented.Load(),
+		Packets:    c.packets.Load(),
+		Bytes:      c.bytes.Load(),
+		Blackholed: c.blackholed.Load(),
+		TooBig:     c.tooBig.Load(),
+		BurstLost:  c.burstLost.Load(),
+		Lost:       c.lost.Load(),
+		QueueFull:  c.queueFull.Load(),
+		Corrupted:  c.corrupted.Load(),
+		Duplicated: c.duplicated.Load(),
+		Reordered:  c.reordered.Load(),
+		Delivered:  c.delivered.Load(),
+		Refused:    c.refused.Load(),
+		Released:   c.released.Load(),
 	}
 }
