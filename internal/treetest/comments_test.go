@@ -6,6 +6,9 @@ import (
 	"testing"
 )
 
+// obvious methods say all there is to say by implementing fmt.Stringer or error.
+var obvious = map[string]bool{"String": true, "Error": true}
+
 // comments wants a comment on every exported name: constants, variables, types, functions, methods of exported types,
 // methods of exported interfaces, and fields of configurations, where each says what zero means. One comment may serve a
 // group.
@@ -27,7 +30,7 @@ func comments(f *file) (faults []string) {
 	for _, decl := range f.ast.Decls {
 		switch d := decl.(type) {
 		case *ast.FuncDecl:
-			if d.Recv == nil || ast.IsExported(receiver(d)) {
+			if d.Recv == nil || ast.IsExported(receiver(d)) && !obvious[d.Name.Name] {
 				want(d, d.Name.Name, d.Doc)
 			}
 		case *ast.GenDecl:
@@ -104,6 +107,7 @@ func TestCommentsCatches(t *testing.T) {
 		{"a/a.go", "package a\nfunc f() {}\n", ""},
 		{"a/a.go", "package a\ntype t struct{ X int }\nfunc (*t) M() {}\n", ""},
 		{"a/a.go", "package a\n// T is.\ntype T struct{}\nfunc (*T) M() {}\n", "M is exported"},
+		{"a/a.go", "package a\n// T is.\ntype T struct{}\nfunc (*T) String() string { return \"\" }\n", ""},
 		{"a/a.go", "package a\n// T is.\ntype T[K any] struct{}\nfunc (T[K]) M() {}\n", "M is exported"},
 		{"a/a.go", "package a\n// T is.\ntype T struct{\n\tX int\n}\n", ""},
 		{"a/a.go", "package a\n// Config is.\ntype Config struct{\n\tX int\n}\n", "Config.X is exported"},
