@@ -16,7 +16,7 @@ type PipeConfig struct {
 
 	// GSOMaxSize lets TCP segments of up to this many bytes, headers included,
 	// cross the pipe whole and without checksums. Zero turns that off: then
-	// every packet is in wire form. At most 65535.
+	// every packet is in wire form. At most MaxGSOSize.
 	GSOMaxSize uint32
 
 	// QueueBytes bounds what waits for an end to read it, in bytes of packets.
@@ -42,11 +42,12 @@ type PipeEnd struct {
 	gsoMaxSize uint32
 	peer       *PipeEnd
 
-	queue  packetQueue // what the peer sent
-	vouch  atomic.Bool // the packet being delivered needs no verification
-	stats  pipeCounters
-	done   chan struct{} // closed by Close
-	reader sync.WaitGroup
+	queue    packetQueue // what the peer sent
+	wireForm atomic.Bool // see RequireWireForm
+	vouch    atomic.Bool // the packet being delivered needs no verification
+	stats    pipeCounters
+	done     chan struct{} // closed by Close
+	reader   sync.WaitGroup
 
 	mu      sync.Mutex // guards the two below
 	started bool       // the reader runs, or ran
@@ -68,14 +69,11 @@ func NewPipe(cfg PipeConfig) (a, b *PipeEnd) {
 }
 
 func newPipeEnd(cfg PipeConfig) *PipeEnd {
-	p := &PipeEnd{gsoMaxSize: min(cfg.GSOMaxSize, maxGSOSize), done: make(chan struct{})}
+	p := &PipeEnd{gsoMaxSize: min(cfg.GSOMaxSize, MaxGSOSize), done: make(chan struct{})}
 	p.SetMTU(cfg.MTU)
 	p.queue.init(cfg.QueueBytes)
 	return p
 }
-
-// maxGSOSize is the largest segment: its IP length field has 16 bits.
-const maxGSOSize = 65535
 
 // Attach implements stack.LinkEndpoint. The first attachment starts the
 // goroutine that delivers packets.
@@ -108,7 +106,7 @@ func (p *PipeEnd) accept(pkt *stack.PacketBuffer) {
 		p.stats.detached.Add(1)
 		return
 	}
-	offloaded := pkt.GSOOptions.Type != stack.GSONone && pkt.GSOOptions.NeedsCsum
+	l, offloaded := layoutOf(pkt)
 	if !offloaded && pkt.Size() > int(p.MTU()) {
 		p.stats.oversize.Add(1)
 		return
@@ -116,10 +114,23 @@ func (p *PipeEnd) accept(pkt *stack.PacketBuffer) {
 	// A fresh packet over the same bytes: the receiver parses headers that the
 	// sender pushed, and the sender's packet dies when WritePackets returns.
 	// The bytes stay as they are: a retransmission gets headers of its own.
-	in := stack.NewPacketBuffer(stack.PacketBufferOptions{Payload: pkt.ToBuffer()})
-	if !p.queue.push(queuedPacket{in, pkt.NetworkProtocolNumber, offloaded}) {
+	bytes := pkt.ToBuffer()
+	if offloaded && p.wireForm.Load() {
+		size := sendSize(l, pkt.GSOOptions.MSS, p.MTU())
+		for in := range l.split(&bytes, size) {
+			p.enqueue(queuedPacket{in, pkt.NetworkProtocolNumber, false})
+		}
+		bytes.Release()
+		return
+	}
+	in := stack.NewPacketBuffer(stack.PacketBufferOptions{Payload: bytes})
+	p.enqueue(queuedPacket{in, pkt.NetworkProtocolNumber, offloaded})
+}
+
+func (p *PipeEnd) enqueue(q queuedPacket) {
+	if !p.queue.push(q) {
 		p.stats.full.Add(1)
-		in.DecRef()
+		q.pkt.DecRef()
 	}
 }
 
@@ -169,6 +180,10 @@ func (p *PipeEnd) SupportedGSO() stack.SupportedGSO {
 	}
 	return stack.HostGSOSupported
 }
+
+// RequireWireForm makes this end hand up only packets in wire form from now
+// on, whatever the other end's stack sends.
+func (p *PipeEnd) RequireWireForm() { p.wireForm.Store(true) }
 
 // Close ends delivery to this end and drops what waits for it. The other end
 // stays open; what it sends is dropped from now on.

@@ -1,0 +1,170 @@
+package link
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"sync"
+	"sync/atomic"
+
+	"gvisor.dev/gvisor/pkg/tcpip"
+	"gvisor.dev/gvisor/pkg/tcpip/stack"
+)
+
+// Config describes an Endpoint. Only Device is needed.
+type Config struct {
+	// Device carries the packets. The endpoint owns it.
+	Device Device
+
+	// MTU is the largest IP packet in bytes, 68 to 65535. Zero means 1500. It
+	// should be that of the device.
+	MTU uint32
+
+	// Queues is how many queues of the device are read, each by a goroutine of
+	// its own; packets are sent on the queue that their connection hashes to.
+	// Zero means 1. With more than one, received checksums are all verified in
+	// software, because netstack cannot be told which to trust.
+	Queues int
+}
+
+// An Endpoint connects a netstack to a Device that carries IP packets (TUN).
+// It implements stack.LinkEndpoint and stack.GSOEndpoint.
+type Endpoint struct {
+	attachment
+	device   Device
+	features uint64
+	queues   int
+	framing  framing
+
+	wireForm atomic.Bool // see RequireWireForm
+	vouch    atomic.Bool // the packet being delivered needs no verification
+	stats    counters
+	faults   faults
+
+	done    chan struct{} // closed by Close
+	readers sync.WaitGroup
+
+	mu      sync.Mutex // guards the two below
+	started bool       // the readers run, or ran
+	closed  bool
+}
+
+// New returns a link over a device of IP packets. It owns the device from here
+// on: Close closes it, and so does New when it fails.
+func New(cfg Config) (*Endpoint, error) {
+	e := new(Endpoint)
+	if err := e.init(cfg, ipFraming{}); err != nil {
+		return nil, err
+	}
+	return e, nil
+}
+
+func (e *Endpoint) init(cfg Config, f framing) error {
+	if cfg.Device == nil {
+		return errors.New("link: Config.Device is nil")
+	}
+	if cfg.MTU == 0 {
+		cfg.MTU = DefaultMTU
+	}
+	if cfg.Queues == 0 {
+		cfg.Queues = 1
+	}
+	var err error
+	switch {
+	case cfg.MTU < minMTU || cfg.MTU > maxMTU:
+		err = fmt.Errorf("link: MTU %d is not between %d and %d", cfg.MTU, minMTU, maxMTU)
+	case cfg.Queues < 0 || cfg.Queues > maxQueues:
+		err = fmt.Errorf("link: %d queues is not between 1 and %d", cfg.Queues, maxQueues)
+	}
+	if err != nil {
+		cfg.Device.Close()
+		return err
+	}
+	e.device, e.features = cfg.Device, cfg.Device.Features()
+	e.queues, e.framing = cfg.Queues, f
+	e.done = make(chan struct{})
+	e.SetMTU(cfg.MTU)
+	return nil
+}
+
+const maxQueues = 256 // Linux MAX_TAP_QUEUES
+
+// Attach implements stack.LinkEndpoint. The first attachment starts the
+// readers; Attach(nil) leaves them, and packets that arrive are dropped.
+func (e *Endpoint) Attach(d stack.NetworkDispatcher) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.closed {
+		return
+	}
+	e.attach(d)
+	if d == nil || e.started {
+		return
+	}
+	e.started = true
+	for q := range e.queues {
+		e.readers.Go(func() { e.readAll(q) })
+	}
+}
+
+// Capabilities implements stack.LinkEndpoint. The receive bit is that of the
+// packet being delivered: netstack asks for it at the start of each delivery,
+// and only there, in the one goroutine that delivers. The transmit bit is
+// never set; see the package comment.
+func (e *Endpoint) Capabilities() stack.LinkEndpointCapabilities {
+	if e.vouch.Load() {
+		return stack.CapabilityRXChecksumOffload
+	}
+	return 0
+}
+
+// GSOMaxSize implements stack.GSOEndpoint.
+func (e *Endpoint) GSOMaxSize() uint32 { return MaxGSOSize }
+
+// SupportedGSO implements stack.GSOEndpoint. It says that the host segments,
+// whatever the device can do: one large segment through netstack and cut here
+// costs less than many small ones through it.
+func (e *Endpoint) SupportedGSO() stack.SupportedGSO { return stack.HostGSOSupported }
+
+// RequireWireForm makes the endpoint hand up only packets in wire form from
+// now on: coalesced segments are cut up again, partial checksums completed,
+// and none vouched for. A stack that forwards needs it.
+func (e *Endpoint) RequireWireForm() { e.wireForm.Store(true) }
+
+// Err returns the error that the device fails with now, and nil when its last
+// read and its last write worked. The endpoint keeps trying, once a second at
+// most, until Close, unless the device says that it is gone.
+func (e *Endpoint) Err() error { return e.faults.err() }
+
+// Close closes the device and ends the readers. Packets that are sent or
+// arrive from now on are dropped. It does not wait for the readers: Wait does.
+func (e *Endpoint) Close() {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.closed {
+		return
+	}
+	e.closed = true
+	e.attach(nil)
+	close(e.done)
+	if err := e.device.Close(); err != nil && !errors.Is(err, os.ErrClosed) {
+		e.faults.set(&e.faults.read, err)
+	}
+}
+
+// Wait joins the readers. It blocks until Close has been called, unless
+// nothing was ever attached.
+func (e *Endpoint) Wait() { e.readers.Wait() }
+
+// A framing is how packets lie in the frames of a device.
+type framing interface {
+	// deframe says how long the link header of a frame is, which protocol
+	// follows it, and for whom it is. b has the frame's first bytes, all the
+	// headers among them.
+	deframe(b []byte) (size int, proto tcpip.NetworkProtocolNumber, to tcpip.PacketType, v verdict)
+}
+
+var (
+	_ stack.LinkEndpoint = (*Endpoint)(nil)
+	_ stack.GSOEndpoint  = (*Endpoint)(nil)
+)

@@ -1,0 +1,182 @@
+package link
+
+import (
+	"errors"
+	"io"
+	"os"
+	"time"
+
+	"gvisor.dev/gvisor/pkg/tcpip"
+	"gvisor.dev/gvisor/pkg/tcpip/header"
+	"gvisor.dev/gvisor/pkg/tcpip/stack"
+)
+
+// readBatch is how many packets one Read may bring.
+const readBatch = 8
+
+// A failing read is tried again after a pause that doubles between these two.
+// A link that comes back up is noticed within the longer one.
+const (
+	firstPause = time.Millisecond
+	lastPause  = time.Second
+)
+
+// readAll is a reader goroutine: started by Attach, ended by Close or by a
+// device that is gone for good.
+func (e *Endpoint) readAll(queue int) {
+	var frames [readBatch]frame
+	var packets [readBatch][][]byte
+	var sizes [readBatch]int
+	defer func() {
+		for i := range frames {
+			frames[i].release()
+		}
+	}()
+	pause := firstPause
+	for {
+		for i := range frames {
+			packets[i] = frames[i].refill()
+		}
+		n, err := e.device.Read(queue, packets[:], sizes[:])
+		for i := range n {
+			e.stats.rx[e.receive(&frames[i], sizes[i])].Add(1)
+		}
+		if n > 0 {
+			e.faults.clear(&e.faults.read)
+			pause = firstPause
+		}
+		if n == 0 && err == nil {
+			err = io.ErrNoProgress
+		}
+		if err == nil {
+			continue
+		}
+		if !e.readFailed(err) || !e.sleep(pause) {
+			return
+		}
+		pause = min(2*pause, lastPause)
+	}
+}
+
+// readFailed records a failed read and reports whether to try again.
+func (e *Endpoint) readFailed(err error) bool {
+	if errors.Is(err, os.ErrClosed) {
+		return false
+	}
+	e.stats.readErrors.Add(1)
+	e.faults.set(&e.faults.read, err)
+	for _, gone := range goneErrors {
+		if errors.Is(err, gone) {
+			return false
+		}
+	}
+	return true
+}
+
+// sleep waits and returns true, or returns false when the link is closed.
+func (e *Endpoint) sleep(d time.Duration) bool {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return true
+	case <-e.done:
+		return false
+	}
+}
+
+// receive judges one frame of n bytes, virtio header included, and hands it to
+// the stack if it passes. Frames come from outside: nothing in them is taken
+// on trust.
+func (e *Endpoint) receive(f *frame, n int) verdict {
+	n -= virtioHeaderSize
+	switch {
+	case n <= 0:
+		return short
+	case n > frameCapacity:
+		return oversize
+	}
+	d := e.dispatcher.Load()
+	if d == nil {
+		return detached
+	}
+	head := f.head(n)
+	l2, proto, to, v := e.framing.deframe(head)
+	if v != pass {
+		return v
+	}
+	h := parseVirtioHeader(f.header[:])
+	p, v := e.judge(h, head, l2, n)
+	if v != pass {
+		return v
+	}
+	if p.complete {
+		completePartial(head, p.sumStart, p.sumField, f.rest(n))
+	}
+	// A guard that keeps packets from netstack goes here: the packet is known
+	// to be whole and nobody has seen it yet.
+	buf := f.pull(n)
+	e.count(p, h, n)
+	a := arrival{d: d, l2: l2, proto: proto, to: to, vouched: p.vouched}
+	if p.segmentSize == 0 {
+		e.deliver(a, stack.NewPacketBuffer(stack.PacketBufferOptions{Payload: buf}))
+		return pass
+	}
+	for pkt := range p.split(&buf, p.segmentSize) {
+		e.stats.split.Add(1)
+		e.deliver(a, pkt)
+	}
+	buf.Release()
+	return pass
+}
+
+func (e *Endpoint) count(p plan, h virtioHeader, n int) {
+	e.stats.rxBytes.Add(uint64(n))
+	if h.gsoType != virtioGSONone {
+		e.stats.coalesced.Add(1)
+	}
+	if p.vouched {
+		e.stats.vouched.Add(1)
+	}
+}
+
+// An arrival is what the stack is told about a packet.
+type arrival struct {
+	d       *attached
+	l2      int
+	proto   tcpip.NetworkProtocolNumber
+	to      tcpip.PacketType
+	vouched bool
+}
+
+func (e *Endpoint) deliver(a arrival, pkt *stack.PacketBuffer) {
+	defer pkt.DecRef()
+	if a.l2 > 0 {
+		pkt.LinkHeader().Consume(a.l2)
+	}
+	pkt.NetworkProtocolNumber = a.proto
+	pkt.PktType = a.to
+	if e.vouch.Load() != a.vouched { // never set with more than one reader
+		e.vouch.Store(a.vouched)
+	}
+	a.d.DeliverNetworkPacket(a.proto, pkt)
+}
+
+// ipFraming is that of a TUN device: nothing before the IP packet.
+type ipFraming struct{}
+
+func (ipFraming) deframe(b []byte) (int, tcpip.NetworkProtocolNumber, tcpip.PacketType, verdict) {
+	switch b[0] >> 4 {
+	case 4:
+		if len(b) < header.IPv4MinimumSize {
+			return 0, 0, 0, short
+		}
+		return 0, header.IPv4ProtocolNumber, tcpip.PacketHost, pass
+	case 6:
+		if len(b) < header.IPv6MinimumSize {
+			return 0, 0, 0, short
+		}
+		return 0, header.IPv6ProtocolNumber, tcpip.PacketHost, pass
+	}
+	return 0, 0, 0, unknown
+}
