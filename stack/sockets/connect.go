@@ -1,0 +1,247 @@
+package sockets
+
+import (
+	"context"
+	"net/netip"
+	"time"
+
+	"gvisor.dev/gvisor/pkg/tcpip"
+	"gvisor.dev/gvisor/pkg/tcpip/header"
+	"gvisor.dev/gvisor/pkg/tcpip/transport/tcp"
+	"gvisor.dev/gvisor/pkg/waiter"
+
+	"github.com/userstack/userstack/stack/internal/translate"
+)
+
+// Bind gives the socket its local address (bind(2)). Port 0 takes a free port.
+// Errors: EINVAL when it is bound already, EADDRNOTAVAIL when the address is
+// not the stack's, EADDRINUSE, EAFNOSUPPORT.
+func (s *Socket) Bind(a Sockaddr) error {
+	if s.closed() {
+		return s.error("bind", ErrClosed)
+	}
+	if a == nil || a.Family() != s.d.family {
+		return &Error{Op: "bind", Num: EAFNOSUPPORT, Local: a}
+	}
+	ap, err := s.host.resolve(context.Background(), a)
+	if err != nil {
+		return s.withLocal("bind", a, err)
+	}
+	return s.withLocal("bind", a, s.d.bind(ap))
+}
+
+func (d *description) bind(ap netip.AddrPort) error {
+	full, errno := bindAddress(d.host.stack, ap)
+	if errno != 0 {
+		return errno
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	ep := d.ep.Load()
+	switch terr := ep.Bind(full); terr.(type) {
+	case nil:
+	case *tcpip.ErrNoPortAvailable:
+		return EADDRINUSE
+	default:
+		return errnoOf(terr)
+	}
+	d.bound = ap
+	if local, terr := ep.GetLocalAddress(); terr == nil {
+		d.bound = netip.AddrPortFrom(ap.Addr(), local.Port)
+	}
+	return nil
+}
+
+// Connect connects the socket (connect(2)). For UDP it sets the peer whose
+// datagrams are received and to which Send sends, and may be called again. A nil
+// address dissolves a UDP association or resets a TCP connection, as
+// connect(AF_UNSPEC) does.
+//
+// A socket whose attempt failed can be used for another one. Errors: those of
+// the network, such as ECONNREFUSED; EINPROGRESS and EALREADY on a non-blocking
+// socket, where a later Connect reports the end; EISCONN; ErrTimeout, after
+// which the attempt is given up.
+func (s *Socket) Connect(a Sockaddr, opts ...CallOption) error {
+	if s.closed() {
+		return s.error("connect", ErrClosed)
+	}
+	if a == nil {
+		return s.error("connect", s.d.disconnect())
+	}
+	c := s.newCall(waiter.WritableEvents, time.Duration(s.d.sndTimeo.Load()), opts)
+	ap, err := s.peer(c.ctx, a)
+	if err != nil {
+		return s.withRemote("connect", a, err)
+	}
+	return s.withRemote("connect", a, s.connect(ap, &c))
+}
+
+// peer resolves the address of a peer. AF_INET addresses are good for AF_INET6
+// datagram sockets as well, as on Linux.
+func (s *Socket) peer(ctx context.Context, a Sockaddr) (netip.AddrPort, error) {
+	if a.Family() != s.d.family && (a.Family() != AF_INET || s.d.typ != SOCK_DGRAM) {
+		return netip.AddrPort{}, EAFNOSUPPORT
+	}
+	return s.host.resolve(ctx, a)
+}
+
+// ConnectEx is Connect that returns the errno of a failed attempt, 0 for none,
+// as Python's connect_ex does: EAGAIN after a timeout. The error is for what
+// happened before the attempt: a name that could not be resolved, a closed
+// socket.
+func (s *Socket) ConnectEx(a Sockaddr, opts ...CallOption) (Errno, error) {
+	err := s.Connect(a, opts...)
+	switch e := err.(type) {
+	case nil:
+		return 0, nil
+	case *Error:
+		switch e.Err {
+		case nil:
+			return e.Num, nil
+		case ErrTimeout:
+			return EAGAIN, nil
+		}
+	}
+	return 0, err
+}
+
+func (s *Socket) connect(dst netip.AddrPort, c *call) error {
+	full, errno := s.d.destination(dst)
+	if errno != 0 {
+		return errno
+	}
+	defer c.done()
+	for {
+		err := s.d.tryConnect(full)
+		if err != EINPROGRESS && err != EALREADY || !c.blocks() {
+			return err
+		}
+		switch end := c.again(); end {
+		case nil:
+		case EAGAIN: // SO_SNDTIMEO: the attempt goes on
+			return EINPROGRESS
+		default:
+			s.d.giveUpConnect()
+			return end
+		}
+	}
+}
+
+// destination checks an address for Connect and adds the NIC that
+// SO_BINDTODEVICE names, which netstack does not consult (T9).
+func (d *description) destination(dst netip.AddrPort) (tcpip.FullAddress, Errno) {
+	full, errno := peerAddress(d.host.stack, dst)
+	if errno != 0 {
+		return full, errno
+	}
+	ep := d.ep.Load()
+	if dev := ep.SocketOptions().GetBindToDevice(); dev != 0 {
+		full.NIC = tcpip.NICID(dev)
+	}
+	if dst.Addr().Is4In6() && ep.SocketOptions().GetV6Only() {
+		return full, ENETUNREACH // T40
+	}
+	if d.isTCP() && d.notUnicast(full) {
+		return full, ENETUNREACH // netstack would send SYNs until it times out (T18)
+	}
+	return full, 0
+}
+
+func (d *description) notUnicast(full tcpip.FullAddress) bool {
+	a := full.Addr
+	return a == header.IPv4Broadcast || header.IsV4MulticastAddress(a) || header.IsV6MulticastAddress(a) ||
+		d.host.gv.IsSubnetBroadcast(full.NIC, translate.Protocol(translate.NetipAddr(a)), a)
+}
+
+// tryConnect starts a connect or asks how it ended. The error is nil,
+// EINPROGRESS, EALREADY, or why the attempt failed; then the endpoint has been
+// replaced.
+func (d *description) tryConnect(full tcpip.FullAddress) error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	ep := d.ep.Load()
+	if d.isTCP() {
+		switch state := tcp.EndpointState(ep.State()); {
+		case state == tcp.StateListen:
+			return EISCONN // T20
+		case state == tcp.StateError && !d.connecting:
+			return EISCONN // was connected, until a reset
+		case state == tcp.StateError && d.failureTaken.Load():
+			d.connectFailedLocked() // SO_ERROR reported the end: this is a new attempt
+			ep = d.ep.Load()
+		}
+	}
+	// Asking again is what reports success, and makes a later Connect say
+	// EISCONN (T28).
+	switch terr := ep.Connect(full); terr.(type) {
+	case nil:
+		d.connecting = false
+		return nil
+	case *tcpip.ErrConnectStarted:
+		d.connecting = true
+		d.failureTaken.Store(false)
+		return EINPROGRESS
+	case *tcpip.ErrAlreadyConnecting:
+		return EALREADY
+	case *tcpip.ErrAlreadyConnected:
+		return EISCONN
+	case *tcpip.ErrNoPortAvailable:
+		d.connectFailedLocked()
+		return EADDRNOTAVAIL
+	default:
+		d.connectFailedLocked()
+		return errnoOf(terr)
+	}
+}
+
+// connectFailedLocked makes the socket fit for another attempt.
+func (d *description) connectFailedLocked() {
+	if d.isTCP() {
+		d.failureTaken.Store(false)
+		d.replaceLocked()
+	}
+}
+
+func (d *description) giveUpConnect() {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.connecting && !tcpConnected(d.ep.Load()) {
+		d.connectFailedLocked()
+	}
+}
+
+// disconnect is connect(AF_UNSPEC).
+func (d *description) disconnect() error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	ep := d.ep.Load()
+	switch terr := ep.Disconnect(); terr.(type) {
+	case nil:
+		return nil
+	case *tcpip.ErrNotSupported: // TCP and ping sockets
+		if d.isTCP() {
+			ep.Abort()
+		}
+		d.rdShut.Store(false)
+		d.replaceLocked()
+		return nil
+	default:
+		return errnoOf(terr)
+	}
+}
+
+func (s *Socket) withLocal(op string, a Sockaddr, err error) error {
+	err = s.error(op, err)
+	if e, ok := err.(*Error); ok {
+		e.Local = a
+	}
+	return err
+}
+
+func (s *Socket) withRemote(op string, a Sockaddr, err error) error {
+	err = s.error(op, err)
+	if e, ok := err.(*Error); ok {
+		e.Remote = a
+	}
+	return err
+}

@@ -1,0 +1,272 @@
+package sockets
+
+import (
+	"net/netip"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"gvisor.dev/gvisor/pkg/tcpip"
+	"gvisor.dev/gvisor/pkg/tcpip/header"
+	"gvisor.dev/gvisor/pkg/tcpip/transport/icmp"
+	"gvisor.dev/gvisor/pkg/tcpip/transport/tcp"
+	"gvisor.dev/gvisor/pkg/tcpip/transport/udp"
+	"gvisor.dev/gvisor/pkg/waiter"
+)
+
+// A description is what POSIX calls an open file description: the state that
+// descriptors made by Dup share. It outlives its endpoints: netstack's cannot be
+// used again after a failed connect or listen, Linux's can, so the description
+// replaces its endpoint and plays back what was set on it (T3).
+type description struct {
+	host      *Host
+	family    Family
+	typ       Type
+	proto     Protocol // as given to Host.Socket
+	transport tcpip.TransportProtocolNumber
+
+	wq *waiter.Queue // the same for every endpoint of the description
+	ep atomic.Pointer[endpoint]
+
+	refs    atomic.Int32
+	timeout atomic.Int64 // time.Duration: NoTimeout, 0 = non-blocking, or the limit
+
+	failureTaken atomic.Bool // SO_ERROR has reported why the connect failed
+
+	rdShut     atomic.Bool // SHUT_RD on a connection or a UDP socket
+	listening  atomic.Bool
+	listenShut atomic.Bool // SHUT_RD on a listener, until Listen is called again
+
+	rcvTimeo, sndTimeo atomic.Int64 // time.Duration: 0 = none, negative = at once
+
+	mu         sync.Mutex
+	bound      netip.AddrPort // explicit Bind, with the port that it got
+	connecting bool           // a connect was started and its end not yet reported
+	backlog    int            // as the endpoint was told
+	record     []setOption    // options set, to replay on a new endpoint
+}
+
+// endpoint makes an interface fit for an atomic pointer.
+type endpoint struct{ tcpip.Endpoint }
+
+func (d *description) isTCP() bool { return d.transport == tcp.ProtocolNumber }
+
+// network returns the protocol of the endpoint itself. An AF_INET6 endpoint
+// carries IPv4 as well unless IPV6_V6ONLY is set.
+func (d *description) network() tcpip.NetworkProtocolNumber {
+	if d.family == AF_INET {
+		return header.IPv4ProtocolNumber
+	}
+	return header.IPv6ProtocolNumber
+}
+
+// socketKind is a row of the table of sockets that a Host can make.
+type socketKind struct {
+	family Family
+	typ    Type
+	proto  Protocol // the number that 0 stands for as well
+}
+
+// kinds are the sockets that exist. Ping sockets (icmp(7)) must be asked for by
+// number.
+var kinds = map[socketKind]tcpip.TransportProtocolNumber{
+	{AF_INET, SOCK_STREAM, IPPROTO_TCP}:    tcp.ProtocolNumber,
+	{AF_INET6, SOCK_STREAM, IPPROTO_TCP}:   tcp.ProtocolNumber,
+	{AF_INET, SOCK_DGRAM, IPPROTO_UDP}:     udp.ProtocolNumber,
+	{AF_INET6, SOCK_DGRAM, IPPROTO_UDP}:    udp.ProtocolNumber,
+	{AF_INET, SOCK_DGRAM, IPPROTO_ICMP}:    icmp.ProtocolNumber4,
+	{AF_INET6, SOCK_DGRAM, IPPROTO_ICMPV6}: icmp.ProtocolNumber6,
+}
+
+var defaultProtocol = map[Type]Protocol{SOCK_STREAM: IPPROTO_TCP, SOCK_DGRAM: IPPROTO_UDP}
+
+// transportFor checks the arguments of socket(2) in Linux's order.
+func transportFor(f Family, t Type, p Protocol) (tcpip.TransportProtocolNumber, error) {
+	refuse := func(num Errno, msg string) error {
+		return &Error{Op: "socket", Num: num, Msg: msg, Err: ErrUnsupported}
+	}
+	switch {
+	case t < 0 || t >= maxType || p < 0 || p >= maxProtocol:
+		return 0, &Error{Op: "socket", Num: EINVAL}
+	case f != AF_INET && f != AF_INET6:
+		return 0, refuse(EAFNOSUPPORT, f.String()+" is not supported by userstack")
+	case t == SOCK_RAW && p != 0:
+		return 0, refuse(EPROTONOSUPPORT, "raw sockets are not supported by userstack")
+	case t == SOCK_RAW:
+		return 0, &Error{Op: "socket", Num: EPROTONOSUPPORT}
+	case t != SOCK_STREAM && t != SOCK_DGRAM:
+		return 0, &Error{Op: "socket", Num: ESOCKTNOSUPPORT}
+	}
+	if p == 0 {
+		p = defaultProtocol[t]
+	}
+	transport, ok := kinds[socketKind{f, t, p}]
+	if !ok {
+		return 0, &Error{Op: "socket", Num: EPROTONOSUPPORT}
+	}
+	return transport, nil
+}
+
+// newDescription returns a description with one reference and a fresh
+// endpoint.
+func (h *Host) newDescription(f Family, t Type, p Protocol) (*description, error) {
+	transport, err := transportFor(f, t, p)
+	if err != nil {
+		return nil, err
+	}
+	d := &description{host: h, family: f, typ: t, proto: p, transport: transport, wq: new(waiter.Queue)}
+	ep, terr := d.newEndpoint()
+	if terr != nil {
+		return nil, &Error{Op: "socket", Num: errnoOf(terr)}
+	}
+	d.init(ep)
+	return d, nil
+}
+
+// adopt returns a description for an endpoint that Accept gave, with the
+// listener's options, as Linux's accepted sockets have them.
+func (d *description) adopt(ep tcpip.Endpoint, wq *waiter.Queue) *description {
+	n := &description{host: d.host, family: d.family, typ: d.typ, proto: d.proto, transport: d.transport, wq: wq}
+	n.init(ep)
+	d.mu.Lock()
+	for _, o := range d.record {
+		if o.opt.inherit {
+			n.record = append(n.record, o)
+		}
+	}
+	d.mu.Unlock()
+	n.replay(ep)
+	return n
+}
+
+func (d *description) init(ep tcpip.Endpoint) {
+	d.refs.Store(1)
+	d.timeout.Store(d.host.defaultTimeout.Load())
+	d.setDefaults(ep)
+	d.ep.Store(&endpoint{ep})
+}
+
+func (d *description) newEndpoint() (tcpip.Endpoint, tcpip.Error) {
+	return d.host.gv.NewEndpoint(d.transport, d.network(), d.wq)
+}
+
+// setDefaults gives a fresh endpoint Linux's defaults where netstack's differ.
+func (d *description) setDefaults(ep tcpip.Endpoint) {
+	if d.isTCP() {
+		ep.SocketOptions().SetDelayOption(true) // Nagle is on (T17)
+	}
+}
+
+// replaceLocked puts a fresh endpoint in the place of one that cannot be used
+// again, bound as the socket was and with its options. Waiters stay in the
+// queue. When the port has been taken meanwhile the socket is left unbound.
+func (d *description) replaceLocked() {
+	if d.refs.Load() <= 0 {
+		return // closed meanwhile: release has closed the endpoint, or is about to
+	}
+	old := d.ep.Load()
+	ep, terr := d.newEndpoint()
+	if terr != nil {
+		return // only an unregistered protocol: cannot happen after init
+	}
+	old.Close()
+	d.setDefaults(ep)
+	d.replay(ep)
+	if d.bound.IsValid() {
+		full, errno := bindAddress(d.host.stack, d.bound)
+		if errno != 0 || ep.Bind(full) != nil {
+			d.bound = netip.AddrPort{}
+		}
+	}
+	d.connecting = false
+	d.listening.Store(false)
+	d.ep.Store(&endpoint{ep})
+	// A waiter of the old endpoint must look at the new one.
+	d.wq.Notify(waiter.ReadableEvents | waiter.WritableEvents | waiter.EventErr | waiter.EventHUp)
+}
+
+// replay sets the recorded options on another endpoint. Their values were taken
+// once, so they are taken again.
+func (d *description) replay(ep tcpip.Endpoint) {
+	for _, o := range d.record {
+		o.opt.set(d, ep, o.value)
+	}
+}
+
+// release drops a reference. The last one closes the endpoint, after the time
+// that SO_LINGER asks for.
+func (d *description) release() {
+	if d.refs.Add(-1) > 0 {
+		return
+	}
+	d.mu.Lock() // from here on replaceLocked leaves the endpoint alone
+	ep := d.ep.Load()
+	d.mu.Unlock()
+	linger := ep.SocketOptions().GetLinger()
+	if !d.isTCP() || !linger.Enabled || linger.Timeout <= 0 || d.timeout.Load() == 0 {
+		ep.Close()
+		return
+	}
+	entry, gone := waiter.NewChannelEntry(waiter.EventHUp | waiter.EventErr)
+	d.wq.EventRegister(&entry)
+	defer d.wq.EventUnregister(&entry)
+	timer := time.NewTimer(linger.Timeout)
+	defer timer.Stop()
+	ep.Close()
+	for !lingered(ep) {
+		select {
+		case <-gone:
+		case <-timer.C:
+			return
+		case <-d.host.stack.Closing():
+			return
+		}
+	}
+}
+
+// lingered reports whether close(2) with SO_LINGER may return: the peer has
+// acknowledged all data and our FIN (tcp_close in Linux).
+func lingered(ep tcpip.Endpoint) bool {
+	switch tcp.EndpointState(ep.State()) {
+	case tcp.StateFinWait2, tcp.StateTimeWait, tcp.StateClose, tcp.StateError:
+		return true
+	}
+	return false
+}
+
+// takeError returns and clears the error that SO_ERROR reports. Netstack keeps a
+// failed connect's error twice (T1), so it is asked until it has none.
+func (d *description) takeError() Errno {
+	ep := d.ep.Load()
+	first := Errno(0)
+	for range 4 { // a bound: each ICMP error that arrives adds one
+		terr := ep.LastError()
+		if terr == nil {
+			break
+		}
+		if first == 0 {
+			first = errnoOf(terr)
+		}
+	}
+	if d.isTCP() && tcp.EndpointState(ep.State()) == tcp.StateError && d.failureTaken.Swap(true) {
+		return 0 // reported before; only netstack still remembers
+	}
+	return first
+}
+
+// tcpConnected reports whether the endpoint has a connection, in any state from
+// ESTABLISHED to TIME_WAIT.
+func tcpConnected(ep tcpip.Endpoint) bool {
+	switch tcp.EndpointState(ep.State()) {
+	case tcp.StateEstablished, tcp.StateFinWait1, tcp.StateFinWait2, tcp.StateTimeWait,
+		tcp.StateCloseWait, tcp.StateLastAck, tcp.StateClosing:
+		return true
+	}
+	return false
+}
+
+// tcpGone reports whether both sides have closed, after which Linux has no peer
+// name (T16).
+func tcpGone(ep tcpip.Endpoint) bool {
+	return tcp.EndpointState(ep.State()) == tcp.StateTimeWait
+}

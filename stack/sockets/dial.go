@@ -1,0 +1,220 @@
+package sockets
+
+import (
+	"context"
+	"errors"
+	"net"
+	"net/netip"
+	"strconv"
+	"strings"
+	"time"
+
+	"gvisor.dev/gvisor/pkg/waiter"
+)
+
+// networks are what DialContext, Listen and ListenPacket take, in package net's
+// words.
+var networks = map[string]struct {
+	typ    Type
+	family Family // AF_UNSPEC for both
+	lookup string
+}{
+	"tcp":  {SOCK_STREAM, AF_UNSPEC, "ip"},
+	"tcp4": {SOCK_STREAM, AF_INET, "ip4"},
+	"tcp6": {SOCK_STREAM, AF_INET6, "ip6"},
+	"udp":  {SOCK_DGRAM, AF_UNSPEC, "ip"},
+	"udp4": {SOCK_DGRAM, AF_INET, "ip4"},
+	"udp6": {SOCK_DGRAM, AF_INET6, "ip6"},
+}
+
+// DialContext connects to the address on the named network, as
+// net.Dialer.DialContext does: "tcp", "tcp4", "tcp6", "udp", "udp4" or "udp6",
+// and "host:port" with a numeric port. A name's addresses are tried in the
+// resolver's order, each with its share of the time that is left; the error is
+// the first one's. The result is a *Conn.
+func (h *Host) DialContext(ctx context.Context, network, address string) (net.Conn, error) {
+	addrs, typ, err := h.addresses(ctx, network, address)
+	if err != nil {
+		return nil, &net.OpError{Op: "dial", Net: network, Err: err}
+	}
+	var first error
+	for i, ap := range addrs {
+		c, err := h.dialShare(ctx, typ, ap, len(addrs)-i)
+		if err == nil {
+			return c, nil
+		}
+		if first == nil {
+			first = &net.OpError{Op: "dial", Net: network, Addr: netAddrOf(typ, ap), Err: err}
+		}
+		if ctx.Err() != nil {
+			break
+		}
+	}
+	return nil, first
+}
+
+// Dial is DialContext without a context, for code that wants package net's Dial.
+func (h *Host) Dial(network, address string) (net.Conn, error) {
+	return h.DialContext(context.Background(), network, address)
+}
+
+// leastShare keeps the attempts at the end of a long list from getting no time
+// at all (package net's saneMinimum).
+const leastShare = 2 * time.Second
+
+// dialShare is dialOne with an equal share of the context's time for each of
+// the attempts that are left.
+func (h *Host) dialShare(ctx context.Context, typ Type, ap netip.AddrPort, left int) (net.Conn, error) {
+	end, ok := ctx.Deadline()
+	if !ok || left == 1 {
+		return h.dialOne(ctx, typ, ap)
+	}
+	remaining := time.Until(end)
+	share := min(max(remaining/time.Duration(left), leastShare), remaining)
+	ctx, cancel := context.WithTimeout(ctx, share)
+	defer cancel()
+	return h.dialOne(ctx, typ, ap)
+}
+
+func (h *Host) dialOne(ctx context.Context, typ Type, ap netip.AddrPort) (net.Conn, error) {
+	s, err := h.Socket(familyOf(ap.Addr()), typ, 0)
+	if err != nil {
+		return nil, err
+	}
+	c := s.newCall(waiter.WritableEvents, 0, []CallOption{WithContext(ctx)})
+	if err := s.connect(ap, &c); err != nil {
+		s.Close()
+		return nil, adapterError(s, "connect", err)
+	}
+	return s.conn(ap), nil
+}
+
+// Listen listens on the address: "tcp", "tcp4" or "tcp6", and "host:port" where
+// host is numeric, a name or empty and port 0 takes a free one. With an empty
+// host, "tcp" serves IPv4 and IPv6. The result is a *Listener.
+func (h *Host) Listen(network, address string) (net.Listener, error) {
+	s, err := h.bindNew(network, address, SOCK_STREAM)
+	if err == nil {
+		err = s.d.listen(DefaultBacklog)
+	}
+	if err != nil {
+		return nil, h.listenError(network, address, s, err)
+	}
+	return s.listener(), nil
+}
+
+// ListenPacket opens a datagram socket on the address: "udp", "udp4" or "udp6",
+// and "host:port" as for Listen. The result is a *PacketConn.
+func (h *Host) ListenPacket(network, address string) (net.PacketConn, error) {
+	s, err := h.bindNew(network, address, SOCK_DGRAM)
+	if err != nil {
+		return nil, h.listenError(network, address, s, err)
+	}
+	return s.packetConn(), nil
+}
+
+func (h *Host) listenError(network, address string, s *Socket, err error) error {
+	if s != nil {
+		s.Close()
+		err = adapterError(s, "listen", err)
+	}
+	return &net.OpError{Op: "listen", Net: network, Addr: textAddr{network, address}, Err: err}
+}
+
+// bindNew returns a socket bound to the address. When binding fails it returns
+// the socket beside the error.
+func (h *Host) bindNew(network, address string, want Type) (*Socket, error) {
+	addrs, typ, err := h.addresses(context.Background(), network, address)
+	if err != nil {
+		return nil, err
+	}
+	if typ != want {
+		return nil, net.UnknownNetworkError(network)
+	}
+	ap := addrs[0]
+	s, err := h.Socket(familyOf(ap.Addr()), typ, 0)
+	if err != nil {
+		return nil, err
+	}
+	if typ == SOCK_STREAM { // as package net: a restarted server gets its port back
+		err = s.SetSockOptInt(SOL_SOCKET, SO_REUSEADDR, 1)
+	}
+	if strings.HasSuffix(network, "6") && err == nil {
+		err = s.SetSockOptInt(SOL_IPV6, IPV6_V6ONLY, 1)
+	}
+	if err != nil {
+		return s, err
+	}
+	return s, s.d.bind(ap)
+}
+
+var (
+	errMissingAddress = errors.New("missing address")
+	errPort           = errors.New("the port is not a number from 0 to 65535")
+)
+
+// addresses returns what network and address name, at least one.
+func (h *Host) addresses(ctx context.Context, network, address string) ([]netip.AddrPort, Type, error) {
+	n, ok := networks[network]
+	if !ok {
+		return nil, 0, net.UnknownNetworkError(network)
+	}
+	if address == "" {
+		return nil, 0, errMissingAddress
+	}
+	host, service, err := net.SplitHostPort(address)
+	if err != nil {
+		return nil, 0, err
+	}
+	port, err := strconv.ParseUint(service, 10, 16)
+	if err != nil {
+		return nil, 0, &net.AddrError{Err: errPort.Error(), Addr: address}
+	}
+	addrs, err := h.hostAddrs(ctx, n.lookup, host)
+	if err != nil {
+		return nil, 0, err
+	}
+	var out []netip.AddrPort
+	for _, a := range addrs {
+		if n.family == AF_UNSPEC || n.family == familyOf(a) {
+			out = append(out, netip.AddrPortFrom(a, uint16(port)))
+		}
+	}
+	if len(out) == 0 {
+		return nil, 0, &net.AddrError{Err: "no suitable address found", Addr: host}
+	}
+	return out, n.typ, nil
+}
+
+func (h *Host) hostAddrs(ctx context.Context, lookup, host string) ([]netip.Addr, error) {
+	if host == "" && lookup == "ip4" {
+		return []netip.Addr{netip.IPv4Unspecified()}, nil
+	}
+	if host == "" {
+		return []netip.Addr{netip.IPv6Unspecified()}, nil
+	}
+	if a, err := netip.ParseAddr(host); err == nil {
+		return []netip.Addr{a.Unmap()}, nil
+	}
+	return h.lookup(ctx, lookup, host)
+}
+
+func familyOf(a netip.Addr) Family {
+	if a.Unmap().Is4() {
+		return AF_INET
+	}
+	return AF_INET6
+}
+
+func netAddrOf(typ Type, ap netip.AddrPort) net.Addr {
+	if typ == SOCK_STREAM {
+		return net.TCPAddrFromAddrPort(ap)
+	}
+	return net.UDPAddrFromAddrPort(ap)
+}
+
+// textAddr is an address that could not be listened on, as it was given.
+type textAddr struct{ network, text string }
+
+func (a textAddr) Network() string { return a.network }
+func (a textAddr) String() string  { return a.text }

@@ -1,0 +1,48 @@
+// Package sockets has the BSD socket API on a userspace stack, and package
+// net's interfaces on top of it.
+//
+//	host, err := sockets.New(sockets.Config{Stack: s})
+//	if err != nil {
+//		return err
+//	}
+//	defer host.Close()
+//	client := http.Client{Transport: &http.Transport{DialContext: host.DialContext}}
+//
+// or, call by call:
+//
+//	sock, err := host.TCP()
+//	if err != nil {
+//		return err
+//	}
+//	defer sock.Close()
+//	if err := sock.Connect(sockets.Inet4{Host: "10.0.0.1", Port: 80}); err != nil {
+//		return err // errors.Is(err, sockets.ECONNREFUSED), or syscall.ECONNREFUSED
+//	}
+//	_, err = sock.SendAll([]byte("GET / HTTP/1.0\r\n\r\n"))
+//
+// The semantics are Linux's, as the man pages and measurements have them;
+// numbers of errors, options and flags are Linux's on every operating system.
+//
+// # How it works
+//
+// A Socket is a descriptor; what descriptors made by Dup share is the
+// description under it, which holds netstack's endpoint. Netstack's endpoints
+// differ from Linux's sockets in ways that a program notices: one cannot
+// connect again after a failure, forgets its binding when listening fails,
+// resets a connection that is shut down with unread data. The description hides
+// these, mostly by putting a new endpoint in the place of a spent one, in the
+// same wait queue, with the recorded options played back. Such differences are
+// numbered T1 to T45 in the comments.
+//
+// Every call that waits does so in one function, call.again. A socket is
+// blocking, non-blocking or has a timeout (SetTimeout); a Within or a context
+// given to one call goes first.
+//
+// # Limits
+//
+// There are TCP, UDP and ping sockets over IPv4 and IPv6. Raw, packet and
+// AF_UNIX sockets are refused, as are options that the table does not have;
+// poll, select and ancillary data are not there yet. Netstack has no urgent
+// data, so MSG_OOB is refused. Descriptor numbers belong to a Host; the
+// operating system does not know them.
+package sockets

@@ -1,0 +1,154 @@
+package sockets
+
+import (
+	"net/netip"
+	"time"
+
+	"gvisor.dev/gvisor/pkg/tcpip"
+	"gvisor.dev/gvisor/pkg/tcpip/transport/tcp"
+	"gvisor.dev/gvisor/pkg/waiter"
+)
+
+// Listen makes the socket accept connections (listen(2)), on a free port when
+// it is not bound. The backlog counts connections that wait for Accept: less
+// than 0 is 0, more than SOMAXCONN is SOMAXCONN, and as on Linux one more than
+// it fits. Calling it again changes the backlog. Errors: EOPNOTSUPP for
+// SOCK_DGRAM, EINVAL on a connected socket, EADDRINUSE, after which the socket
+// is still bound.
+//
+// With a backlog of 0 the socket admits two connections where Linux admits one:
+// at less, netstack would answer each with a SYN cookie, which costs the
+// connection window scaling and SACK (T6).
+func (s *Socket) Listen(backlog int) error {
+	if s.closed() {
+		return s.error("listen", ErrClosed)
+	}
+	return s.error("listen", s.d.listen(min(max(backlog, 0), SOMAXCONN)))
+}
+
+// leastBacklog is the least that netstack serves without SYN cookies.
+const leastBacklog = 2
+
+func (d *description) listen(backlog int) error {
+	if !d.isTCP() {
+		return EOPNOTSUPP
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	ep := d.ep.Load()
+	again := tcp.EndpointState(ep.State()) == tcp.StateListen
+	terr := ep.Listen(max(backlog+1, leastBacklog))
+	if _, shrunk := terr.(*tcpip.ErrInvalidEndpointState); shrunk && again {
+		return nil // fewer places than connections that wait (T13): they may stay
+	}
+	if terr != nil {
+		if tcp.EndpointState(ep.State()) == tcp.StateClose {
+			d.replaceLocked() // netstack has thrown the binding away (T12)
+		}
+		return errnoOf(terr)
+	}
+	d.listenShut.Store(false)
+	d.listening.Store(true)
+	return nil
+}
+
+// Accept takes the next connection (accept(2)): a new socket with the Host's
+// default timeout and the listener's options, and the peer's address. Errors:
+// EINVAL when the socket does not listen, EOPNOTSUPP for SOCK_DGRAM, EAGAIN when
+// it is non-blocking and no connection waits, EMFILE, ErrTimeout.
+func (s *Socket) Accept(opts ...CallOption) (*Socket, Sockaddr, error) {
+	c := s.newCall(waiter.ReadableEvents, time.Duration(s.d.rcvTimeo.Load()), opts)
+	n, peer, err := s.accept(&c)
+	if err != nil {
+		return nil, nil, err
+	}
+	return n, sockaddr(s.d.family, peer), nil
+}
+
+func (s *Socket) accept(c *call) (*Socket, netip.AddrPort, error) {
+	defer c.done()
+	for {
+		if s.closed() {
+			return nil, netip.AddrPort{}, s.error("accept", ErrClosed)
+		}
+		var peer tcpip.FullAddress
+		ep, wq, terr := s.d.ep.Load().Accept(&peer)
+		switch {
+		case terr == nil:
+			n, err := s.host.newSocket("accept", s.d.adopt(ep, wq))
+			return n, addrPort(peer), err
+		case !wouldBlock(terr):
+			return nil, netip.AddrPort{}, s.terror("accept", terr)
+		}
+		if err := c.again(); err != nil {
+			return nil, netip.AddrPort{}, s.error("accept", err)
+		}
+	}
+}
+
+// Shutdown closes one or both directions (shutdown(2)). After SHUT_RD, Recv
+// gives what has arrived or still arrives, and otherwise end of file; on a
+// listener it ends listening, and Listen begins anew. After SHUT_WR the peer
+// sees end of file and sending is EPIPE. Errors: ENOTCONN, which on a UDP socket
+// does not keep the call from taking effect, and EINVAL.
+func (s *Socket) Shutdown(how How) error {
+	switch {
+	case how != SHUT_RD && how != SHUT_WR && how != SHUT_RDWR:
+		return s.error("shutdown", EINVAL)
+	case s.closed():
+		return s.error("shutdown", ErrClosed)
+	case !s.d.isTCP():
+		return s.error("shutdown", s.d.shutdownDatagram(how))
+	}
+	return s.error("shutdown", s.d.shutdownTCP(how))
+}
+
+func (d *description) shutdownTCP(how How) error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	ep := d.ep.Load()
+	switch state := tcp.EndpointState(ep.State()); {
+	case state == tcp.StateListen:
+		if how != SHUT_WR {
+			// Netstack would go on listening (T5). A fresh endpoint on the same
+			// port resets the connections that wait, as Linux does.
+			d.replaceLocked()
+			d.listenShut.Store(true)
+		}
+		return nil
+	case state == tcp.StateSynSent || state == tcp.StateConnecting:
+		ep.Shutdown(tcpip.ShutdownRead | tcpip.ShutdownWrite)
+		return nil
+	case !tcpConnected(ep) || tcpGone(ep):
+		return ENOTCONN
+	}
+	if how != SHUT_WR {
+		// Only a flag: telling the endpoint would reset the connection if there
+		// were unread data and the other direction closed too (T4).
+		d.rdShut.Store(true)
+		d.wq.Notify(waiter.ReadableEvents | waiter.EventRdHUp)
+	}
+	if how != SHUT_RD {
+		if terr := ep.Shutdown(tcpip.ShutdownWrite); terr != nil {
+			return errnoOf(terr)
+		}
+	}
+	return nil
+}
+
+func (d *description) shutdownDatagram(how How) error {
+	var flags tcpip.ShutdownFlags
+	if how != SHUT_WR {
+		flags |= tcpip.ShutdownRead
+		d.rdShut.Store(true)
+	}
+	if how != SHUT_RD {
+		flags |= tcpip.ShutdownWrite
+	}
+	terr := d.ep.Load().Shutdown(flags)
+	d.wq.Notify(waiter.ReadableEvents | waiter.WritableEvents)
+	if terr != nil {
+		return errnoOf(terr)
+	}
+	return nil
+}

@@ -1,0 +1,155 @@
+package sockets
+
+import (
+	"bytes"
+	"io"
+	"net/netip"
+	"sync"
+	"time"
+
+	"gvisor.dev/gvisor/pkg/tcpip"
+	"gvisor.dev/gvisor/pkg/tcpip/transport/tcp"
+	"gvisor.dev/gvisor/pkg/waiter"
+)
+
+// Send sends p (send(2)). A blocking TCP socket takes all of it; one with a
+// timeout may take a part and say how much; a non-blocking one takes what fits
+// or returns EAGAIN. A datagram goes whole or not at all.
+//
+// MSG_DONTWAIT makes this call non-blocking; MSG_OOB is EOPNOTSUPP, as netstack
+// has no urgent data. Errors: EPIPE on a TCP socket that is not connected or is
+// shut for writing, EDESTADDRREQ on a datagram socket without a peer, EMSGSIZE,
+// ECONNRESET and others of the network.
+func (s *Socket) Send(p []byte, opts ...CallOption) (int, error) {
+	c := s.newCall(waiter.WritableEvents, time.Duration(s.d.sndTimeo.Load()), opts)
+	n, err := s.send(p, nil, &c)
+	return n, s.error("send", err)
+}
+
+// SendAll sends all of p with one time limit over all of it, and returns how
+// much it sent also when it fails.
+func (s *Socket) SendAll(p []byte, opts ...CallOption) (int, error) {
+	c := s.newCall(waiter.WritableEvents, time.Duration(s.d.sndTimeo.Load()), opts)
+	c.whole = true
+	n, err := s.send(p, nil, &c)
+	return n, s.error("sendall", err)
+}
+
+// SendTo sends a datagram to a (sendto(2)), binding the socket to a free port if
+// it has none. A TCP socket ignores the address, as Linux does. Errors beside
+// Send's: EINVAL for port 0, EACCES for a broadcast address without
+// SO_BROADCAST, EAFNOSUPPORT.
+func (s *Socket) SendTo(p []byte, a Sockaddr, opts ...CallOption) (int, error) {
+	c := s.newCall(waiter.WritableEvents, time.Duration(s.d.sndTimeo.Load()), opts)
+	if a == nil || s.d.isTCP() {
+		n, err := s.send(p, nil, &c)
+		return n, s.withRemote("sendto", a, err)
+	}
+	if s.closed() {
+		return 0, s.error("sendto", ErrClosed)
+	}
+	ap, err := s.peer(c.ctx, a)
+	if err != nil {
+		return 0, s.withRemote("sendto", a, err)
+	}
+	n, err := s.sendTo(p, ap, &c)
+	return n, s.withRemote("sendto", a, err)
+}
+
+func (s *Socket) sendTo(p []byte, dst netip.AddrPort, c *call) (int, error) {
+	full, errno := s.d.destination(dst)
+	if errno != 0 {
+		return 0, errno
+	}
+	if full.Port == 0 && s.d.proto != IPPROTO_ICMP && s.d.proto != IPPROTO_ICMPV6 {
+		return 0, EINVAL
+	}
+	return s.send(p, &full, c)
+}
+
+// payloads are readers over the bytes that an endpoint copies during Write.
+var payloads = sync.Pool{New: func() any { return new(bytes.Reader) }}
+
+// send is the wait loop of sending. The error is an Errno, one of this
+// package's, or a context's. n is exact in any case.
+func (s *Socket) send(p []byte, to *tcpip.FullAddress, c *call) (n int, err error) {
+	if c.flags&MSG_OOB != 0 {
+		return 0, EOPNOTSUPP
+	}
+	if s.closed() {
+		return 0, ErrClosed
+	}
+	if len(p) == 0 && s.d.isTCP() {
+		return 0, s.d.sendable()
+	}
+	r := payloads.Get().(*bytes.Reader)
+	defer func() {
+		r.Reset(nil)
+		payloads.Put(r)
+	}()
+	r.Reset(p)
+	opts := tcpip.WriteOptions{To: to}
+	defer c.done()
+	for {
+		sent, terr := s.d.ep.Load().Write(r, opts)
+		n += int(sent)
+		if terr == nil && n == len(p) {
+			return n, nil
+		}
+		if n > 0 && !s.d.sendsAll(c) {
+			return n, nil // an error, if there is one, is the next call's, as on Linux
+		}
+		if terr != nil && !wouldBlock(terr) {
+			return n, s.sendError(terr)
+		}
+		r.Seek(int64(n), io.SeekStart) // what did not fit may have been read all the same
+		if err := c.again(); err != nil {
+			return n, partial(n, c, err)
+		}
+	}
+}
+
+// partial drops the error of a call that has moved data, unless the call
+// promised to move all of it.
+func partial(n int, c *call, err error) error {
+	if n > 0 && !c.whole {
+		return nil
+	}
+	return err
+}
+
+// sendsAll reports whether a call goes on after part of the data was taken: in
+// blocking mode and with a time limit of its own, not under the socket's
+// timeout.
+func (d *description) sendsAll(c *call) bool {
+	return c.whole || c.blocks() && (c.bounded || c.ctx != nil || c.expired != nil || d.timeout.Load() < 0)
+}
+
+// sendable is what sending no bytes on a TCP socket gives.
+func (d *description) sendable() error {
+	if !tcpConnected(d.ep.Load()) {
+		return EPIPE
+	}
+	return nil
+}
+
+func (s *Socket) sendError(terr tcpip.Error) error {
+	if s.closed() {
+		return ErrClosed
+	}
+	d := s.d
+	if !d.isTCP() {
+		return errnoOf(terr)
+	}
+	switch terr.(type) {
+	case *tcpip.ErrNotConnected, *tcpip.ErrInvalidEndpointState, *tcpip.ErrClosedForSend:
+		if tcp.EndpointState(d.ep.Load().State()) == tcp.StateError {
+			if errno := d.takeError(); errno != 0 {
+				return errno
+			}
+		}
+		return EPIPE
+	}
+	d.takeError() // reported now, so SO_ERROR has nothing left to say (T1)
+	return errnoOf(terr)
+}

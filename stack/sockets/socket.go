@@ -1,0 +1,226 @@
+package sockets
+
+import (
+	"net/netip"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"gvisor.dev/gvisor/pkg/tcpip"
+)
+
+// A Socket is a descriptor of a socket: the socket object of Python's, NSPR's
+// and MicroPython's documents. Any method may be called from any goroutine at
+// any time; Close wakes the calls that are blocked on the Socket.
+type Socket struct {
+	host *Host
+	d    *description
+	fd   atomic.Int64 // -1 once closed
+
+	done      chan struct{} // closed by Close
+	closeOnce sync.Once
+}
+
+// Socket makes a socket, as socket(2) does. A protocol of 0 is TCP for
+// SOCK_STREAM and UDP for SOCK_DGRAM. The type may carry SOCK_NONBLOCK;
+// otherwise the socket has the Host's DefaultTimeout.
+//
+// There are AF_INET and AF_INET6 sockets of TCP, UDP, and ping sockets
+// (SOCK_DGRAM with IPPROTO_ICMP or IPPROTO_ICMPV6, icmp(7)); an AF_INET6 socket
+// serves IPv4 as well unless IPV6_V6ONLY is set. Errors: EAFNOSUPPORT,
+// EPROTONOSUPPORT, ESOCKTNOSUPPORT, EINVAL, EMFILE, ErrClosed.
+func (h *Host) Socket(f Family, t Type, p Protocol) (*Socket, error) {
+	flags := t & (SOCK_NONBLOCK | SOCK_CLOEXEC)
+	d, err := h.newDescription(f, t&^flags, p)
+	if err != nil {
+		return nil, err
+	}
+	if flags&SOCK_NONBLOCK != 0 {
+		d.timeout.Store(0)
+	}
+	return h.newSocket("socket", d)
+}
+
+// newSocket gives d a descriptor. When it fails it drops the caller's
+// reference.
+func (h *Host) newSocket(op string, d *description) (*Socket, error) {
+	s := &Socket{host: h, d: d, done: make(chan struct{})}
+	if err := h.table.add(s); err != nil {
+		d.release()
+		return nil, s.error(op, err)
+	}
+	return s, nil
+}
+
+// TCP makes an AF_INET TCP socket.
+func (h *Host) TCP() (*Socket, error) { return h.Socket(AF_INET, SOCK_STREAM, 0) }
+
+// UDP makes an AF_INET UDP socket.
+func (h *Host) UDP() (*Socket, error) { return h.Socket(AF_INET, SOCK_DGRAM, 0) }
+
+// Dup returns another descriptor of the same socket (dup(2)): both share the
+// timeout, the options and the connection, which ends when both are closed.
+func (s *Socket) Dup() (*Socket, error) {
+	s.d.mu.Lock()
+	if s.closed() {
+		s.d.mu.Unlock()
+		return nil, s.error("dup", ErrClosed)
+	}
+	s.d.refs.Add(1)
+	s.d.mu.Unlock()
+	return s.host.newSocket("dup", s.d)
+}
+
+// Close closes the descriptor. The socket itself is closed with its last
+// descriptor: data already queued is still sent, a connection with unread data
+// is reset, and SO_LINGER holds as in socket(7). Blocked calls on this Socket
+// return ErrClosed. A second Close does nothing.
+func (s *Socket) Close() error {
+	s.shut(func(d *description) { d.release() })
+	return nil
+}
+
+// abort is Close without grace: the peer sees a reset.
+func (s *Socket) abort() {
+	s.shut(func(d *description) {
+		d.ep.Load().Abort()
+		d.release()
+	})
+}
+
+func (s *Socket) shut(end func(*description)) {
+	s.closeOnce.Do(func() {
+		s.d.mu.Lock() // Dup must see either an open socket or a closed one
+		close(s.done)
+		s.d.mu.Unlock()
+		s.host.table.remove(s)
+		end(s.d)
+	})
+}
+
+func (s *Socket) closed() bool {
+	select {
+	case <-s.done:
+		return true
+	default:
+		return false
+	}
+}
+
+// Fileno returns the descriptor's number, which belongs to the Host and means
+// nothing to the operating system; -1 once the Socket is closed.
+func (s *Socket) Fileno() int { return int(s.fd.Load()) }
+
+// Host returns the Host that made the socket.
+func (s *Socket) Host() *Host { return s.host }
+
+// Family returns the family given to Host.Socket.
+func (s *Socket) Family() Family { return s.d.family }
+
+// Type returns the type given to Host.Socket, without SOCK_NONBLOCK.
+func (s *Socket) Type() Type { return s.d.typ }
+
+// Proto returns the protocol given to Host.Socket; SO_PROTOCOL has the one in
+// effect.
+func (s *Socket) Proto() Protocol { return s.d.proto }
+
+// SetTimeout sets how long calls may block: NoTimeout for ever, 0 not at all,
+// or at most d. Calls that are blocked already keep theirs. The timeout is
+// shared with duplicates. A negative duration other than NoTimeout is EINVAL.
+func (s *Socket) SetTimeout(d time.Duration) error {
+	if d < 0 && d != NoTimeout {
+		return &Error{Op: "settimeout", Num: EINVAL, Msg: "the timeout is negative"}
+	}
+	s.d.timeout.Store(int64(d))
+	return nil
+}
+
+// Timeout returns what SetTimeout or SetBlocking set last.
+func (s *Socket) Timeout() time.Duration { return time.Duration(s.d.timeout.Load()) }
+
+// SetBlocking is SetTimeout(NoTimeout) for true and SetTimeout(0) for false.
+func (s *Socket) SetBlocking(b bool) {
+	if b {
+		s.d.timeout.Store(int64(NoTimeout))
+	} else {
+		s.d.timeout.Store(0)
+	}
+}
+
+// Blocking reports whether calls may block at all.
+func (s *Socket) Blocking() bool { return s.d.timeout.Load() != 0 }
+
+// GetSockName returns the address that the socket is bound to (getsockname(2)):
+// the unspecified address and port 0 before Bind.
+func (s *Socket) GetSockName() (Sockaddr, error) {
+	if s.closed() {
+		return nil, s.error("getsockname", ErrClosed)
+	}
+	return sockaddr(s.d.family, s.localAddr()), nil
+}
+
+// GetPeerName returns the address that the socket is connected to
+// (getpeername(2)), or ENOTCONN.
+func (s *Socket) GetPeerName() (Sockaddr, error) {
+	if s.closed() {
+		return nil, s.error("getpeername", ErrClosed)
+	}
+	ap, errno := s.remoteAddr()
+	if errno != 0 {
+		return nil, s.error("getpeername", errno)
+	}
+	return sockaddr(s.d.family, ap), nil
+}
+
+func (s *Socket) localAddr() netip.AddrPort {
+	full, err := s.d.ep.Load().GetLocalAddress()
+	if err != nil {
+		return netip.AddrPort{}
+	}
+	return addrPort(full)
+}
+
+func (s *Socket) remoteAddr() (netip.AddrPort, Errno) {
+	ep := s.d.ep.Load()
+	if s.d.isTCP() && tcpGone(ep) {
+		return netip.AddrPort{}, ENOTCONN
+	}
+	full, err := ep.GetRemoteAddress()
+	if err != nil {
+		return netip.AddrPort{}, ENOTCONN
+	}
+	return addrPort(full), 0
+}
+
+// error turns what ended a call into an *Error: an Errno, one of this package's
+// errors, or a context's. A *GAIError is returned as it is.
+func (s *Socket) error(op string, err error) error {
+	e := &Error{Op: op}
+	switch err := err.(type) {
+	case nil:
+		return nil
+	case *GAIError, *Error:
+		return err
+	case Errno:
+		e.Num = err
+	default:
+		e.Err = err
+		switch err {
+		case ErrClosed:
+			e.Num = EBADF
+		case ErrTimeout:
+			e.Num = ETIMEDOUT
+		default:
+			e.Num = ECANCELED
+		}
+	}
+	return e
+}
+
+// terror is error for a failed call of the endpoint.
+func (s *Socket) terror(op string, terr tcpip.Error) error {
+	if s.closed() {
+		return s.error(op, ErrClosed)
+	}
+	return s.error(op, errnoOf(terr))
+}
