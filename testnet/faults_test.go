@@ -1,12 +1,15 @@
 package testnet_test
 
 import (
+	"errors"
+	"io"
 	"os"
 	"os/exec"
 	"runtime"
 	"strings"
 	"testing"
 
+	"github.com/gopacket/gopacket/pcapgo"
 	gstack "gvisor.dev/gvisor/pkg/tcpip/stack"
 
 	"github.com/userstack/userstack/stack/link"
@@ -58,14 +61,32 @@ var faults = []struct {
 		os:   "linux",
 	},
 	{
-		name: "seed",
+		name: "failure with packets",
+		commit: func(t *testing.T) {
+			a, b := testnet.Pair(t)
+			from, to := listen(t, a, a.Addr4), listen(t, b, b.Addr4)
+			if _, err := from.WriteTo([]byte(marker), to.LocalAddr()); err != nil {
+				t.Fatal(err)
+			}
+			if _, _, err := to.ReadFrom(make([]byte, len(marker))); err != nil {
+				t.Fatal(err)
+			}
+			t.Error("on purpose")
+		},
+		want: []string{"go test -run '^TestFault$' -artifacts"},
+	},
+	{
+		name: "failure under impairment",
 		commit: func(t *testing.T) {
 			testnet.Pair(t, testnet.WithImpair(link.ImpairConfig{Seed: 42}))
 			t.Error("on purpose")
 		},
-		want: []string{"seed was 42", "USERSTACK_SEED=42 go test -run '^TestFault$' -artifacts github.com/userstack/userstack/testnet"},
+		want: []string{"USERSTACK_SEED=42 go test -run '^TestFault$' -artifacts github.com/userstack/userstack/testnet"},
 	},
 }
+
+// marker is a payload that is easily found.
+const marker = "the datagram of a test that fails"
 
 func stayBehind() { select {} }
 
@@ -78,6 +99,15 @@ func TestFault(t *testing.T) {
 	}
 }
 
+// child runs TestFault with a fault in another process and returns what it said.
+func child(t *testing.T, fault string, args ...string) (string, error) {
+	t.Helper()
+	cmd := exec.CommandContext(t.Context(), os.Args[0], append(args, "-test.run=^TestFault$", "-test.v")...)
+	cmd.Env = append(os.Environ(), faultVariable+"="+fault)
+	out, err := cmd.CombinedOutput()
+	return string(out), err
+}
+
 func TestFaultsAreSeen(t *testing.T) {
 	t.Parallel()
 	for _, f := range faults {
@@ -86,14 +116,12 @@ func TestFaultsAreSeen(t *testing.T) {
 		}
 		t.Run(f.name, func(t *testing.T) {
 			t.Parallel()
-			cmd := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^TestFault$", "-test.v")
-			cmd.Env = append(os.Environ(), faultVariable+"="+f.name)
-			out, err := cmd.CombinedOutput()
+			out, err := child(t, f.name)
 			if (err == nil) != (f.name == "none") {
 				t.Errorf("the child ended with %v", err)
 			}
 			for _, want := range f.want {
-				if !strings.Contains(string(out), want) {
+				if !strings.Contains(out, want) {
 					t.Errorf("the child did not say %q", want)
 				}
 			}
@@ -101,5 +129,48 @@ func TestFaultsAreSeen(t *testing.T) {
 				t.Logf("%s", out)
 			}
 		})
+	}
+}
+
+// TestFailureKeepsPackets has a child fail after one datagram, and finds the datagram in the file that the child names.
+func TestFailureKeepsPackets(t *testing.T) {
+	t.Parallel()
+	out, err := child(t, "failure with packets", "-test.artifacts", "-test.outputdir="+t.TempDir())
+	if err == nil {
+		t.Fatal("the child did not fail")
+	}
+	_, name, found := strings.Cut(out, "the packets are in ")
+	name, _, _ = strings.Cut(name, "\n")
+	if !found {
+		t.Fatalf("the child did not say where the packets are:\n%s", out)
+	}
+	f, err := os.Open(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	r, err := pcapgo.NewNgReader(f, pcapgo.DefaultNgReaderOptions)
+	if err != nil {
+		t.Fatal(err)
+	}
+	seen := map[string]int{} // interface name to datagrams
+	for {
+		data, info, err := r.ReadPacketData()
+		if errors.Is(err, io.EOF) {
+			break
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		ifc, err := r.Interface(info.InterfaceIndex)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if strings.Contains(string(data), marker) {
+			seen[ifc.Name]++
+		}
+	}
+	if seen["a"] != 1 || seen["b"] != 1 {
+		t.Errorf("the datagram was recorded %v times by interface, want once by a and once by b", seen)
 	}
 }

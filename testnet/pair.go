@@ -1,12 +1,7 @@
 package testnet
 
 import (
-	"fmt"
 	"net/netip"
-	"os"
-	"runtime/debug"
-	"strconv"
-	"strings"
 	"testing"
 
 	gstack "gvisor.dev/gvisor/pkg/tcpip/stack"
@@ -39,14 +34,31 @@ func Pair(t testing.TB, opts ...Option) (a, b *Node) {
 		opt(&o)
 	}
 	watchGoroutines(t)
+	o.seed(t)
+	explain(t, &o)
 	cfg := link.PipeConfig{MTU: o.mtu, GSOMaxSize: maxSegment}
 	if o.noGSO {
 		cfg.GSOMaxSize = 0
 	}
+	packets := newCapture(t)
 	left, right := link.NewPipe(cfg)
-	b = newNode(t, &o, right, "10.77.0.2/24", "fd77::2/64") // first, so that right is not left open when left fails
-	a = newNode(t, &o, impaired(t, &o, left), "10.77.0.1/24", "fd77::1/64")
+	// Each end's view is recorded apart: on an impaired wire they differ.
+	b = newNode(t, &o, packets.wrap(right, "b"), "10.77.0.2/24", "fd77::2/64")
+	a = newNode(t, &o, packets.wrap(impaired(t, &o, left), "a"), "10.77.0.1/24", "fd77::1/64")
 	return a, b
+}
+
+// impaired puts the impairment asked for in front of a link.
+func impaired(t testing.TB, o *options, lower gstack.LinkEndpoint) gstack.LinkEndpoint {
+	t.Helper()
+	if o.impair == nil {
+		return lower
+	}
+	l, err := link.NewImpair(lower, *o.impair)
+	if err != nil {
+		t.Fatal("testnet: ", err)
+	}
+	return l
 }
 
 // newNode makes a host on a link, which it owns, and ends it with the test.
@@ -62,47 +74,4 @@ func newNode(t testing.TB, o *options, l gstack.LinkEndpoint, addrs ...string) *
 	}
 	t.Cleanup(func() { s.Close() })
 	return &Node{Stack: s, Addr4: nic.Addrs[0].Addr(), Addr6: nic.Addrs[1].Addr()}
-}
-
-// seedVariable is the environment variable that replaces the seed of every impairment.
-const seedVariable = "USERSTACK_SEED"
-
-// impaired puts the impairment asked for in front of a link, and says on failure how to meet the same one again.
-func impaired(t testing.TB, o *options, lower gstack.LinkEndpoint) gstack.LinkEndpoint {
-	t.Helper()
-	if o.impair == nil {
-		return lower
-	}
-	cfg := *o.impair
-	if s := os.Getenv(seedVariable); s != "" {
-		seed, err := strconv.ParseUint(s, 0, 64)
-		if err != nil {
-			lower.Close()
-			t.Fatalf("testnet: %s: %v", seedVariable, err)
-		}
-		cfg.Seed = seed
-	}
-	l, err := link.NewImpair(lower, cfg)
-	if err != nil {
-		t.Fatal("testnet: ", err)
-	}
-	t.Cleanup(func() {
-		if t.Failed() {
-			t.Logf("testnet: the impairment's seed was %d; again: %s=%d %s", cfg.Seed, seedVariable, cfg.Seed, again(t))
-		}
-	})
-	return l
-}
-
-// again returns the command that runs this test once more and keeps its artifacts.
-func again(t testing.TB) string {
-	pkg := "."
-	if info, ok := debug.ReadBuildInfo(); ok && info.Path != "" {
-		pkg = strings.TrimSuffix(info.Path, ".test")
-	}
-	var parts []string
-	for part := range strings.SplitSeq(t.Name(), "/") {
-		parts = append(parts, "^"+part+"$")
-	}
-	return fmt.Sprintf("go test -run '%s' -artifacts %s", strings.Join(parts, "/"), pkg)
 }
