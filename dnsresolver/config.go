@@ -1,0 +1,263 @@
+package dnsresolver
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"os"
+	"strings"
+	"time"
+)
+
+// Transport opens the connections to DNS servers. It is the resolver's only way
+// to a network. A *net.Dialer fits, and so does a host of a userspace stack.
+type Transport interface {
+	// DialContext opens a connection on "udp" or "tcp" to an address and port
+	// in the form of netip.AddrPort. Each call must use a fresh ephemeral
+	// port, and a UDP connection must deliver nothing but datagrams of its peer
+	// (a connected socket). Closing the connection must end a Read in another
+	// goroutine.
+	DialContext(ctx context.Context, network, address string) (net.Conn, error)
+}
+
+// RouteSource tells how destinations are reached. The resolver sorts addresses
+// by it (RFC 6724).
+type RouteSource interface {
+	// SourceFor returns the address that packets to dst would be sent from, or
+	// false when there is no route.
+	SourceFor(dst netip.Addr) (src netip.Addr, ok bool)
+}
+
+// NIC is a network interface as the resolver needs to know it: for the zones of
+// literals and for the prefix lengths of source addresses.
+type NIC struct {
+	Name  string
+	Addrs []netip.Prefix // addresses with the length of their subnet
+}
+
+// Proto is how a server is talked to.
+type Proto int
+
+const (
+	ProtoUDP Proto = iota // UDP, and TCP for what does not fit (RFC 7766)
+	ProtoTCP              // TCP only
+)
+
+// Server is a DNS server that resolves recursively.
+type Server struct {
+	Addr  netip.AddrPort // the port 0 means 53
+	Proto Proto
+}
+
+// ParseServer reads a server in the form ADDRESS, ADDRESS:PORT, [ADDRESS]:PORT,
+// and the same after "udp://" or "tcp://".
+func ParseServer(text string) (Server, error) {
+	var s Server
+	rest := text
+	if scheme, after, ok := strings.Cut(text, "://"); ok {
+		switch scheme {
+		case "udp":
+		case "tcp":
+			s.Proto = ProtoTCP
+		default:
+			return Server{}, fmt.Errorf("DNS server %q: unknown scheme %q", text, scheme)
+		}
+		rest = after
+	}
+	bare := strings.TrimSuffix(strings.TrimPrefix(rest, "["), "]")
+	if addr, err := netip.ParseAddr(bare); err == nil {
+		s.Addr = netip.AddrPortFrom(addr, dnsPort)
+		return s, nil
+	}
+	addr, err := netip.ParseAddrPort(rest)
+	if err != nil {
+		return Server{}, fmt.Errorf("DNS server %q: want an address, or an address and a port", text)
+	}
+	s.Addr = addr
+	return s, nil
+}
+
+// String returns the form that ParseServer reads.
+func (s Server) String() string {
+	if s.Proto == ProtoTCP {
+		return "tcp://" + s.Addr.String()
+	}
+	return s.Addr.String()
+}
+
+// Config says how to resolve. Transport is required; of the rest the zero value
+// works. What Config gives wins over the resolv.conf file, and that over the
+// defaults.
+type Config struct {
+	Transport Transport
+
+	// Routes sorts the addresses of an answer. Nil: they keep the order of the
+	// answers, IPv6 first.
+	Routes RouteSource
+	// NICs lists the interfaces of the stack behind Transport. Nil: names of
+	// zones in literals are not checked.
+	NICs func() []NIC
+
+	// Servers are the DNS servers, best first, at most 8. Nil: those of the
+	// resolv.conf file.
+	Servers []Server
+	// Search lists the domains to try a name in, at most 32. Nil: those of the
+	// resolv.conf file, or else the domain of Hostname. Empty but not nil: none.
+	Search []string
+	// Ndots is the number of dots from which a name is first tried as it is,
+	// at most 15. Zero: that of the file, or else 1.
+	Ndots int
+	// Timeout and Attempts bound a lookup, however many servers there are:
+	// Timeout × Attempts is its deadline. Zero: those of the file, or else 5 s
+	// (at most 30 s) and 2 (at most 5).
+	Timeout  time.Duration
+	Attempts int
+	Options  Options
+
+	// FamilyGrace is how long an answer of one address family waits for the
+	// other. Zero: 1 s. Negative: until the lookup's deadline.
+	FamilyGrace time.Duration
+	// Policy is the table that sorts addresses. Nil: that of RFC 6724.
+	Policy []PolicyEntry
+
+	// Hosts maps names to addresses. A name in it is not looked for elsewhere.
+	Hosts map[string][]netip.Addr
+	// HostsFile and ResolvConf are paths, read in New and again when the files
+	// change. The Text fields are contents to be used instead. Empty: none; the
+	// resolver reads no file that is not named here.
+	HostsFile, ResolvConf     string
+	HostsText, ResolvConfText string
+	// Hostname returns the name of this host; its domain is the default search
+	// list. Nil: there is none.
+	Hostname func() string
+
+	// Trace is told what happens, packet by packet. Nil: nobody is.
+	Trace Tracer
+}
+
+// Defaults and limits that are not those of resolv.conf(5).
+const (
+	defaultFamilyGrace = time.Second
+	maxAddrs           = 1024 // addresses of one answer
+)
+
+// validate checks what can be checked without reading a file.
+func (c *Config) validate() error {
+	switch {
+	case c.Transport == nil:
+		return errors.New("no transport")
+	case len(c.Servers) > maxServers:
+		return fmt.Errorf("%d servers, more than %d", len(c.Servers), maxServers)
+	case len(c.Search) > maxSearch:
+		return fmt.Errorf("%d search domains, more than %d", len(c.Search), maxSearch)
+	case c.Ndots < 0 || c.Ndots > maxNdots:
+		return fmt.Errorf("ndots %d not in 0 to %d", c.Ndots, maxNdots)
+	case c.Timeout < 0 || c.Timeout > maxTimeout:
+		return fmt.Errorf("timeout %v not in 0 to %v", c.Timeout, maxTimeout)
+	case c.Attempts < 0 || c.Attempts > maxAttempts:
+		return fmt.Errorf("attempts %d not in 0 to %d", c.Attempts, maxAttempts)
+	case c.HostsFile != "" && c.HostsText != "":
+		return errors.New("HostsFile and HostsText given; want one")
+	case c.ResolvConf != "" && c.ResolvConfText != "":
+		return errors.New("ResolvConf and ResolvConfText given; want one")
+	}
+	for _, s := range c.Servers {
+		if !s.Addr.IsValid() || s.Proto != ProtoUDP && s.Proto != ProtoTCP {
+			return fmt.Errorf("server %v: no address or unknown protocol", s.Addr)
+		}
+	}
+	for _, domain := range c.Search {
+		if _, ok := searchDomain(domain); !ok {
+			return fmt.Errorf("search domain %q: not a domain name", domain)
+		}
+	}
+	return nil
+}
+
+// settings is what a lookup goes by: Config, the environment and resolv.conf
+// put together. It is not changed after it was made.
+type settings struct {
+	servers  []*server
+	search   []string
+	sortlist []netip.Prefix
+	ndots    int
+	timeout  time.Duration
+	attempts int
+	options  Options
+}
+
+// budget is the time that a lookup may take.
+func (s *settings) budget() time.Duration { return s.timeout * time.Duration(s.attempts) }
+
+// settings puts Config over a resolv.conf file and the environment. Servers
+// that were in old keep their health.
+func (c *Config) settings(conf, env *resolvConf, old *settings) *settings {
+	s := &settings{
+		search:   firstNonNil(c.Search, env.search, conf.search, c.defaultSearch()),
+		sortlist: conf.sortlist,
+		ndots:    defaultNdots,
+		timeout:  firstNonZero(c.Timeout, env.timeout, conf.timeout, defaultTimeout),
+		attempts: firstNonZero(c.Attempts, env.attempts, conf.attempts, defaultAttempts),
+		options:  c.Options.union(conf.options).union(env.options),
+	}
+	switch {
+	case c.Ndots > 0:
+		s.ndots = c.Ndots
+	case env.ndots >= 0:
+		s.ndots = env.ndots
+	case conf.ndots >= 0:
+		s.ndots = conf.ndots
+	}
+	for _, server := range firstNonNil(c.Servers, conf.servers) {
+		s.servers = append(s.servers, keepServer(server, old))
+	}
+	return s
+}
+
+// defaultSearch is the domain part of the host's name.
+func (c *Config) defaultSearch() []string {
+	if c.Hostname == nil {
+		return nil
+	}
+	_, domain, _ := strings.Cut(c.Hostname(), ".")
+	if domain, ok := searchDomain(domain); ok && domain != "" {
+		return []string{domain}
+	}
+	return nil
+}
+
+// environment reads RES_OPTIONS and LOCALDOMAIN (resolv.conf(5)).
+func environment(o Options) *resolvConf {
+	env := &resolvConf{ndots: -1}
+	if !o.UseEnv {
+		return env
+	}
+	env.setOptions(strings.Fields(os.Getenv("RES_OPTIONS")))
+	if domains, ok := os.LookupEnv("LOCALDOMAIN"); ok {
+		env.setSearch(strings.Fields(domains))
+	}
+	return env
+}
+
+// firstNonNil returns the first list that is not nil.
+func firstNonNil[T any](lists ...[]T) []T {
+	for _, list := range lists {
+		if list != nil {
+			return list
+		}
+	}
+	return nil
+}
+
+// firstNonZero returns the first value that is not zero.
+func firstNonZero[T comparable](values ...T) T {
+	var zero T
+	for _, v := range values {
+		if v != zero {
+			return v
+		}
+	}
+	return zero
+}

@@ -1,0 +1,53 @@
+// Package dnsresolver turns host names into addresses without the help of the
+// kernel: every packet leaves through a Transport that the caller gives, such as
+// a host of a userspace stack, and every file is one that the caller named.
+//
+//	r, err := dnsresolver.New(dnsresolver.Config{
+//		Transport:  host, // has DialContext
+//		ResolvConf: "/etc/resolv.conf",
+//		HostsFile:  "/etc/hosts",
+//	})
+//	if err != nil {
+//		return err
+//	}
+//	defer r.Close()
+//	addrs, err := r.LookupNetIP(ctx, "ip", "www.example.com")
+//
+// # How it works
+//
+// A name that is an address (in any form of inet_aton(3), or IPv6 with a zone)
+// is returned as such. localhost and all names below it are the loopback
+// addresses, and .invalid and .onion do not exist; none of them is ever sent to
+// anybody. Then come Config.Hosts and the hosts file, and at last DNS, with the
+// search list and ndots of resolv.conf(5).
+//
+// A and AAAA are asked for side by side. Each question goes to the best server
+// first; when that is silent for longer than its measured round trip suggests,
+// the next is asked as well, and the first good answer wins. Servers that fail or
+// stay silent are asked last for a while. A lookup ends after Timeout × Attempts
+// (10 s) however many servers there are, over TCP as well as UDP.
+//
+// Each query has a socket, a port and a random ID of its own. A reply counts only
+// if it repeats the ID and the question exactly; anything else is dropped and the
+// wait goes on. Of a reply only the chain of aliases that begins at the name
+// asked for is used, so a server cannot slip in records of other names. A server
+// that chokes on EDNS is asked again without; a reply that is truncated is asked
+// for again over TCP.
+//
+// Config.Trace sees each of these steps, packet by packet.
+//
+// # Errors
+//
+// Every error is an *Error, which can be looked at as a getaddrinfo(3) code, as
+// an h_errno value and as a *net.DNSError.
+//
+// # Limits
+//
+// Only A and AAAA records are looked up, over UDP and TCP, one connection for
+// each query over TCP. There is no cache, and equal lookups that run at the same
+// time are not merged. There is no getaddrinfo, no reverse lookup, no service
+// names, no IDNA (a name that is not ASCII does not exist), no split DNS, no DNS
+// over TLS or HTTPS, no mDNS, no DNSSEC validation. Of RFC 6724, the rules that
+// need to know of deprecated source addresses, mobile homes and tunnels are left
+// out.
+package dnsresolver

@@ -1,0 +1,88 @@
+package dnsresolver
+
+import (
+	"context"
+	"net"
+	"net/netip"
+	"slices"
+	"testing"
+)
+
+// kernelServer runs a scripted server on UDP and TCP on one loopback port of the
+// kernel, which ends with the test.
+func kernelServer(t testing.TB, h handler) Server {
+	t.Helper()
+	pc, err := net.ListenPacket("udp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	addr := netip.MustParseAddrPort(pc.LocalAddr().String())
+	ln, err := net.Listen("tcp", addr.String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	n := newNetwork(t)
+	n.wg.Go(func() {
+		buf := make([]byte, 4096)
+		for {
+			size, from, err := pc.ReadFrom(buf)
+			if err != nil {
+				return
+			}
+			q := parseQuery(t, "udp", addr, slices.Clone(buf[:size]))
+			h(q, func(raw []byte) { pc.WriteTo(raw, from) })
+		}
+	})
+	n.wg.Go(func() {
+		for {
+			c, err := ln.Accept()
+			if err != nil {
+				return
+			}
+			n.wg.Go(func() {
+				defer c.Close()
+				n.serveStream(addr, h, c)
+			})
+		}
+	})
+	t.Cleanup(func() {
+		pc.Close()
+		ln.Close()
+		n.wg.Wait()
+	})
+	return Server{Addr: addr}
+}
+
+func kernelResolver(t testing.TB, cfg Config) *Resolver {
+	t.Helper()
+	cfg.Transport = &net.Dialer{}
+	r, err := New(cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { r.Close() })
+	return r
+}
+
+// The same lookups over sockets of the kernel: UDP, TCP after truncation, and a
+// port where nobody listens.
+func TestOverKernelSockets(t *testing.T) {
+	s := kernelServer(t, zone)
+	r := kernelResolver(t, Config{Servers: []Server{s}})
+	ctx := context.Background()
+
+	got, err := r.LookupNetIP(ctx, "ip", "cn.test")
+	if err != nil || !slices.Equal(got, addrs("2001:db8::6", "2001:db8::7", "192.0.2.1", "192.0.2.2")) {
+		t.Errorf("cn.test: %v, %v", got, err)
+	}
+	ans, err := r.Lookup(ctx, "cn.test", LookupOptions{Family: AF_INET})
+	if err != nil || ans.Name != "dual.test" || !slices.Equal(ans.Aliases, []string{"cn.test", "cn2.test"}) {
+		t.Errorf("cn.test: %+v, %v", ans, err)
+	}
+	got, err = r.LookupNetIP(ctx, "ip4", "big.test")
+	if err != nil || len(got) != 400 {
+		t.Errorf("big.test over TCP: %d addresses, %v", len(got), err)
+	}
+	_, err = r.LookupNetIP(ctx, "ip", "nx.test")
+	wantCode(t, err, EAI_NONAME)
+}

@@ -1,0 +1,208 @@
+package dnsresolver
+
+import (
+	"math/bits"
+	"net/netip"
+	"slices"
+)
+
+// PolicyEntry is a row of the policy table of RFC 6724 section 2.1: addresses in
+// Prefix (the longest that matches) have this precedence and label. IPv4
+// addresses are looked up as ::ffff:a.b.c.d.
+type PolicyEntry struct {
+	Prefix            netip.Prefix
+	Precedence, Label int
+}
+
+// rfc6724Policy is the default table. The last three rows are prefixes that were
+// withdrawn.
+var rfc6724Policy = []PolicyEntry{
+	{netip.MustParsePrefix("::1/128"), 50, 0},
+	{netip.MustParsePrefix("::/0"), 40, 1},
+	{netip.MustParsePrefix("::ffff:0:0/96"), 35, 4},
+	{netip.MustParsePrefix("2002::/16"), 30, 2},
+	{netip.MustParsePrefix("2001::/32"), 5, 5},
+	{netip.MustParsePrefix("fc00::/7"), 3, 13},
+	{netip.MustParsePrefix("::/96"), 1, 3},
+	{netip.MustParsePrefix("fec0::/10"), 1, 11},
+	{netip.MustParsePrefix("3ffe::/16"), 1, 12},
+}
+
+// Scopes of RFC 4291 section 2.7, as RFC 6724 section 3.1 compares them.
+const (
+	scopeLinkLocal = 0x2
+	scopeSiteLocal = 0x5
+	scopeGlobal    = 0xE
+)
+
+// maxPrefixCompare is how many bits of two IPv6 addresses rule 9 compares: the
+// rest is the interface identifier, in which nearness means nothing (RFC 6724
+// section 2.2).
+const maxPrefixCompare = 64
+
+// destination is an address with what the rules need to know of it.
+type destination struct {
+	addr       netip.Addr
+	usable     bool // there is a source address, and so a route
+	precedence int
+	scope      int
+	sameScope  bool // as the source
+	sameLabel  bool // as the source
+	common     int  // leading bits shared with the source; rule 9
+}
+
+// sort puts addrs in the order in which to try them: by the file's sortlist,
+// and where there is a route source by RFC 6724 section 6. Addresses that
+// cannot be reached go last and are not dropped.
+func (r *Resolver) sort(addrs []netip.Addr) {
+	if list := r.current.Load().sortlist; len(list) > 0 {
+		slices.SortStableFunc(addrs, func(a, b netip.Addr) int {
+			return sortlistRank(list, a) - sortlistRank(list, b)
+		})
+	}
+	if r.cfg.Routes == nil {
+		return
+	}
+	policy := r.cfg.Policy
+	if policy == nil {
+		policy = rfc6724Policy
+	}
+	list := make([]destination, len(addrs))
+	for i, addr := range addrs {
+		list[i] = r.destination(policy, addr)
+	}
+	slices.SortStableFunc(list, compareDestinations)
+	for i := range list {
+		addrs[i] = list[i].addr
+	}
+}
+
+// destination looks up what the rules need to know of addr.
+func (r *Resolver) destination(policy []PolicyEntry, addr netip.Addr) destination {
+	row := policyFor(policy, addr)
+	d := destination{addr: addr, precedence: row.Precedence, scope: scopeOf(addr)}
+	src, ok := r.cfg.Routes.SourceFor(addr.Unmap())
+	if !ok || !src.IsValid() {
+		return d
+	}
+	d.usable = true
+	d.sameScope = scopeOf(src) == d.scope
+	d.sameLabel = policyFor(policy, src).Label == row.Label
+	d.common = r.commonPrefix(src, addr)
+	return d
+}
+
+// compareDestinations applies the rules of RFC 6724 section 6. Rules 3 (source
+// addresses that are deprecated), 4 (mobile home addresses) and 7 (tunnels) make
+// no difference here.
+func compareDestinations(a, b destination) int {
+	switch {
+	case a.usable != b.usable: // rule 1: avoid unusable destinations
+		return first(a.usable)
+	case a.sameScope != b.sameScope: // rule 2: prefer matching scope
+		return first(a.sameScope)
+	case a.sameLabel != b.sameLabel: // rule 5: prefer matching label
+		return first(a.sameLabel)
+	case a.precedence != b.precedence: // rule 6: prefer higher precedence
+		return b.precedence - a.precedence
+	case a.scope != b.scope: // rule 8: prefer smaller scope
+		return a.scope - b.scope
+	case a.addr.Is4() == b.addr.Is4(): // rule 9: longest common prefix
+		return b.common - a.common
+	}
+	return 0 // rule 10: leave the order unchanged
+}
+
+// first is the result of a comparison that a wins when it alone has something.
+func first(a bool) int {
+	if a {
+		return -1
+	}
+	return 1
+}
+
+// policyFor returns the row of the longest prefix that holds addr.
+func policyFor(policy []PolicyEntry, addr netip.Addr) PolicyEntry {
+	addr = netip.AddrFrom16(addr.As16())
+	best := PolicyEntry{Prefix: netip.Prefix{}}
+	for _, row := range policy {
+		if row.Prefix.Contains(addr) && row.Prefix.Bits() > best.Prefix.Bits() {
+			best = row
+		}
+	}
+	return best
+}
+
+// scopeOf returns the scope of an address (RFC 6724 section 3.1 and 3.2).
+func scopeOf(addr netip.Addr) int {
+	addr = addr.Unmap()
+	switch {
+	case addr.IsMulticast() && addr.Is6():
+		return int(addr.As16()[1] & 0xF)
+	case addr.IsLoopback(), addr.IsLinkLocalUnicast():
+		return scopeLinkLocal
+	case addr.Is6() && siteLocal.Contains(addr):
+		return scopeSiteLocal
+	}
+	return scopeGlobal
+}
+
+var siteLocal = netip.MustParsePrefix("fec0::/10") // RFC 3879: deprecated
+
+// commonPrefix is the length for rule 9. For IPv6 it is limited to the subnet of
+// the source, and to 64 bits. For IPv4 it counts only within the subnet of the
+// source, as in glibc: elsewhere nearness of IPv4 addresses means nothing and
+// the rule would defeat round robin.
+func (r *Resolver) commonPrefix(src, dst netip.Addr) int {
+	if src.Is4() != dst.Is4() {
+		return 0
+	}
+	subnet := r.subnetOf(src)
+	if src.Is4() && (!subnet.IsValid() || !subnet.Contains(dst)) {
+		return 0
+	}
+	a, b := src.As16(), dst.As16()
+	common := 0
+	for i := range a {
+		n := bits.LeadingZeros8(a[i] ^ b[i])
+		common += n
+		if n < 8 {
+			break
+		}
+	}
+	if src.Is4() {
+		return common - (128 - 32)
+	}
+	limit := maxPrefixCompare
+	if subnet.IsValid() {
+		limit = min(limit, subnet.Bits())
+	}
+	return min(common, limit)
+}
+
+// subnetOf returns the subnet that a source address is configured with, if the
+// interfaces are known.
+func (r *Resolver) subnetOf(src netip.Addr) netip.Prefix {
+	if r.cfg.NICs == nil {
+		return netip.Prefix{}
+	}
+	src = src.WithZone("")
+	for _, nic := range r.cfg.NICs() {
+		for _, p := range nic.Addrs {
+			if p.Addr() == src {
+				return p.Masked()
+			}
+		}
+	}
+	return netip.Prefix{}
+}
+
+// sortlistRank is the place of addr's network in the list, or behind it.
+func sortlistRank(list []netip.Prefix, addr netip.Addr) int {
+	for i, p := range list {
+		if p.Contains(addr.Unmap().WithZone("")) {
+			return i
+		}
+	}
+	return len(list)
+}
