@@ -1,0 +1,232 @@
+package namespace
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"os/exec"
+	"sync"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/userstack/userstack/tun"
+)
+
+// closePatience is how long Close waits for the helper to kill the programs
+// and exit before it kills the helper: those programs are killed by SIGKILL,
+// which takes milliseconds unless one hangs in the kernel.
+const closePatience = 10 * time.Second
+
+// Config describes a namespace. The zero value is one with nothing but lo in it.
+type Config struct {
+	// Sysctl has kernel parameters to set in the namespace, such as
+	// "net.ipv4.ip_forward": "1". Only those under net are the namespace's own.
+	Sysctl map[string]string
+}
+
+// Namespace is a network namespace held by a helper process. Its methods may
+// be called from any goroutine; requests to the helper take turns.
+type Namespace struct {
+	cmd  *exec.Cmd // the helper; nil when another helper started it (NewPair)
+	pid  int       // the helper's
+	user bool      // the namespace has its own user namespace
+
+	mu     sync.Mutex // held while a request is under way
+	conn   *net.UnixConn
+	closed bool
+}
+
+// New makes a namespace with lo up. It needs no privileges where the kernel
+// lets users make user namespaces; if it does not, the error says which setting
+// is in the way ([Available] lists them).
+func New(config Config) (*Namespace, error) {
+	conn, theirs, err := controlPair()
+	if err != nil {
+		return nil, err
+	}
+	cmd, user, err := startHelper(theirs)
+	theirs.Close()
+	if err != nil {
+		conn.Close()
+		return nil, diagnose(err)
+	}
+	n := &Namespace{cmd: cmd, pid: cmd.Process.Pid, user: user, conn: conn}
+	if err := n.setup(config); err != nil {
+		n.Close()
+		return nil, diagnose(err)
+	}
+	return n, nil
+}
+
+// controlPair makes the two ends of a helper's control socket. A message is a
+// packet: requests and replies cannot run into each other.
+func controlPair() (ours *net.UnixConn, theirs *os.File, err error) {
+	fds, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_SEQPACKET|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		return nil, nil, os.NewSyscallError("socketpair", err)
+	}
+	mine := os.NewFile(uintptr(fds[0]), "namespace control")
+	defer mine.Close()
+	theirs = os.NewFile(uintptr(fds[1]), "namespace helper's control")
+	conn, err := net.FileConn(mine)
+	if err != nil {
+		theirs.Close()
+		return nil, nil, err
+	}
+	return conn.(*net.UnixConn), theirs, nil
+}
+
+// startHelper starts the helper in the best kind of namespace that it may have.
+func startHelper(control *os.File) (cmd *exec.Cmd, user bool, err error) {
+	kinds := []*syscall.SysProcAttr{
+		{Cloneflags: unix.CLONE_NEWUSER | unix.CLONE_NEWNET, UidMappings: mapSelf(os.Geteuid()), GidMappings: mapSelf(os.Getegid())},
+	}
+	if os.Geteuid() == 0 {
+		all := &syscall.SysProcAttr{
+			Cloneflags:                 unix.CLONE_NEWUSER | unix.CLONE_NEWNET,
+			UidMappings:                mapAll("/proc/self/uid_map"),
+			GidMappings:                mapAll("/proc/self/gid_map"),
+			GidMappingsEnableSetgroups: true,
+		}
+		kinds = []*syscall.SysProcAttr{all, kinds[0], {Cloneflags: unix.CLONE_NEWNET}}
+	}
+	var errs []error
+	for _, attr := range kinds {
+		cmd = helperCommand(control, attr)
+		if err = cmd.Start(); err == nil {
+			return cmd, attr.Cloneflags&unix.CLONE_NEWUSER != 0, nil
+		}
+		errs = append(errs, err)
+	}
+	return nil, false, errs[0] // the others are only fallbacks from it
+}
+
+// mapSelf maps one id to root.
+func mapSelf(id int) []syscall.SysProcIDMap {
+	return []syscall.SysProcIDMap{{ContainerID: 0, HostID: id, Size: 1}}
+}
+
+// mapAll maps every id that this process has, as listed in a map file of
+// user_namespaces(7), to itself.
+func mapAll(path string) []syscall.SysProcIDMap {
+	file, err := os.Open(path)
+	if err != nil {
+		return mapSelf(0)
+	}
+	defer file.Close()
+	var ids []syscall.SysProcIDMap
+	for {
+		var inside, outside, size int
+		if _, err := fmt.Fscan(file, &inside, &outside, &size); err != nil {
+			return ids
+		}
+		ids = append(ids, syscall.SysProcIDMap{ContainerID: inside, HostID: inside, Size: size})
+	}
+}
+
+// setup waits until the helper serves and tells it what to set.
+func (n *Namespace) setup(config Config) error {
+	_, _, err := n.call(request{Op: opSetup, Sysctl: config.Sysctl})
+	return err
+}
+
+// call sends a request and waits for its reply. The caller owns the
+// descriptors that come with it.
+func (n *Namespace) call(req request, files ...*os.File) (reply, []int, error) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.closed {
+		return reply{}, nil, fmt.Errorf("namespace: %s: %w", req.Op, os.ErrClosed)
+	}
+	var fds []int
+	for _, f := range files {
+		fds = append(fds, int(f.Fd()))
+	}
+	if err := send(n.conn, req, fds); err != nil {
+		return reply{}, nil, fmt.Errorf("namespace: %s: %w", req.Op, err)
+	}
+	var rep reply
+	received, err := receive(n.conn, &rep)
+	if errors.Is(err, io.EOF) || errors.Is(err, unix.ECONNRESET) {
+		err = errors.New("the helper process has ended")
+	}
+	if err == nil && rep.Err != nil {
+		return reply{}, nil, rep.Err
+	}
+	if err != nil {
+		return reply{}, nil, fmt.Errorf("namespace: %s: %w", req.Op, err)
+	}
+	return rep, received, nil
+}
+
+// OpenTUN creates a device in the namespace, where the kernel's side of it gets
+// the config's MTU, addresses and routes, and returns the other side. The
+// device outlives neither its Close nor the namespace.
+func (n *Namespace) OpenTUN(config tun.Config) (tun.Device, error) {
+	rep, fds, err := n.call(request{Op: opTUN, TUN: config})
+	if err != nil {
+		return nil, err
+	}
+	dev, err := tun.FromFDs(fds, tun.Config{Name: rep.Name, Mode: config.Mode, Offload: config.Offload, Backend: config.Backend})
+	if err != nil {
+		return nil, err
+	}
+	return &device{Device: dev, ns: n}, nil
+}
+
+// device is a tun.Device whose interface is in another namespace than this process.
+type device struct {
+	tun.Device
+	ns *Namespace
+}
+
+func (d *device) MTU() (int, error) {
+	rep, _, err := d.ns.call(request{Op: opLink, Link: d.Name()})
+	return rep.MTU, err
+}
+
+func (d *device) SyscallConn(queue int) (syscall.RawConn, error) {
+	return d.Device.(interface {
+		SyscallConn(int) (syscall.RawConn, error)
+	}).SyscallConn(queue)
+}
+
+// Close kills every program in the namespace and ends the helper. The namespace
+// itself is gone when the last device and socket made in it has been closed. A
+// second Close waits for the first and returns nil.
+func (n *Namespace) Close() error {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.closed {
+		return nil
+	}
+	n.closed = true
+	err := n.awaitEnd()
+	n.conn.Close()
+	if n.cmd == nil {
+		return err
+	}
+	if err != nil {
+		n.cmd.Process.Kill()
+	}
+	return errors.Join(err, n.cmd.Wait())
+}
+
+// awaitEnd tells the helper to end and waits until it has closed its side.
+func (n *Namespace) awaitEnd() error {
+	if err := n.conn.CloseWrite(); err != nil {
+		return err
+	}
+	if err := n.conn.SetReadDeadline(time.Now().Add(closePatience)); err != nil {
+		return err
+	}
+	_, err := n.conn.Read(make([]byte, 1))
+	if err == nil || errors.Is(err, io.EOF) || errors.Is(err, unix.ECONNRESET) {
+		return nil
+	}
+	return fmt.Errorf("namespace: helper process %d does not end: %w", n.pid, err)
+}
