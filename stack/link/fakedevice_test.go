@@ -6,6 +6,7 @@ import (
 	"io"
 	"os"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 
@@ -29,6 +30,7 @@ type fakeDevice struct {
 	peer     *fakeDevice
 	check    func(frame []byte) error // nil: take anything
 	l2       int
+	mtu      atomic.Int64
 
 	mu     sync.Mutex
 	faults []error // returned by the next writes
@@ -192,7 +194,8 @@ func (d *fakeDevice) fail(errs ...error) {
 
 // strict makes the device check every packet that is written to it.
 func (d *fakeDevice) strict(t testing.TB, mtu int) {
-	d.check = func(frame []byte) error { return checkFrame(frame, d.l2, mtu) }
+	d.setMTU(mtu)
+	d.check = func(frame []byte) error { return checkFrame(frame, d.l2, int(d.mtu.Load())) }
 	t.Cleanup(func() {
 		d.mu.Lock()
 		defer d.mu.Unlock()
@@ -201,6 +204,9 @@ func (d *fakeDevice) strict(t testing.TB, mtu int) {
 		}
 	})
 }
+
+// setMTU changes what strict checks for.
+func (d *fakeDevice) setMTU(mtu int) { d.mtu.Store(int64(mtu)) }
 
 // checkFrame says what is wrong with a frame as a device would judge it.
 func checkFrame(frame []byte, l2, mtu int) error {

@@ -136,7 +136,7 @@ func (p *PipeEnd) enqueue(q queuedPacket) {
 
 // deliverAll is the reader goroutine: started by Attach, ended by Close.
 func (p *PipeEnd) deliverAll() {
-	defer p.queue.shut()
+	defer func() { p.stats.detached.Add(uint64(p.queue.shut())) }()
 	for {
 		for _, q := range p.queue.take() {
 			p.deliver(q)

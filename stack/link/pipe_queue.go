@@ -83,12 +83,14 @@ func (q *packetQueue) wait(done <-chan struct{}) bool {
 	}
 }
 
-// shut refuses packets from now on and drops those that wait.
-func (q *packetQueue) shut() {
+// shut refuses packets from now on, drops those that wait and says how many.
+func (q *packetQueue) shut() (dropped int) {
 	q.mu.Lock()
 	q.closed = true
 	q.mu.Unlock()
-	for _, p := range q.take() {
+	rest := q.take()
+	for _, p := range rest {
 		p.pkt.DecRef()
 	}
+	return len(rest)
 }
