@@ -4,7 +4,6 @@ import (
 	"net/netip"
 	"sync"
 	"sync/atomic"
-	"time"
 
 	"gvisor.dev/gvisor/pkg/tcpip"
 	"gvisor.dev/gvisor/pkg/tcpip/header"
@@ -42,7 +41,6 @@ type description struct {
 	mu         sync.Mutex
 	bound      netip.AddrPort // explicit Bind, with the port that it got
 	connecting bool           // a connect was started and its end not yet reported
-	backlog    int            // as the endpoint was told
 	record     []setOption    // options set, to replay on a new endpoint
 }
 
@@ -202,36 +200,10 @@ func (d *description) release() {
 	d.mu.Lock() // from here on replaceLocked leaves the endpoint alone
 	ep := d.ep.Load()
 	d.mu.Unlock()
-	linger := ep.SocketOptions().GetLinger()
-	if !d.isTCP() || !linger.Enabled || linger.Timeout <= 0 || d.timeout.Load() == 0 {
-		ep.Close()
-		return
-	}
-	entry, gone := waiter.NewChannelEntry(waiter.EventHUp | waiter.EventErr)
-	d.wq.EventRegister(&entry)
-	defer d.wq.EventUnregister(&entry)
-	timer := time.NewTimer(linger.Timeout)
-	defer timer.Stop()
 	ep.Close()
-	for !lingered(ep) {
-		select {
-		case <-gone:
-		case <-timer.C:
-			return
-		case <-d.host.stack.Closing():
-			return
-		}
+	if l := ep.SocketOptions().GetLinger(); d.isTCP() && l.Enabled && l.Timeout > 0 && d.timeout.Load() != 0 {
+		d.linger(ep, l.Timeout)
 	}
-}
-
-// lingered reports whether close(2) with SO_LINGER may return: the peer has
-// acknowledged all data and our FIN (tcp_close in Linux).
-func lingered(ep tcpip.Endpoint) bool {
-	switch tcp.EndpointState(ep.State()) {
-	case tcp.StateFinWait2, tcp.StateTimeWait, tcp.StateClose, tcp.StateError:
-		return true
-	}
-	return false
 }
 
 // takeError returns and clears the error that SO_ERROR reports. Netstack keeps a

@@ -5,6 +5,9 @@ import (
 	"time"
 
 	"gvisor.dev/gvisor/pkg/tcpip"
+	"gvisor.dev/gvisor/pkg/tcpip/header"
+	"gvisor.dev/gvisor/pkg/tcpip/ports"
+	"gvisor.dev/gvisor/pkg/tcpip/stack"
 	"gvisor.dev/gvisor/pkg/tcpip/transport/tcp"
 	"gvisor.dev/gvisor/pkg/waiter"
 )
@@ -37,19 +40,42 @@ func (d *description) listen(backlog int) error {
 	defer d.mu.Unlock()
 	ep := d.ep.Load()
 	again := tcp.EndpointState(ep.State()) == tcp.StateListen
+	if !again && d.portHasListener(ep) {
+		return EADDRINUSE // netstack would find out too late, and throw the binding away (T12)
+	}
 	terr := ep.Listen(max(backlog+1, leastBacklog))
 	if _, shrunk := terr.(*tcpip.ErrInvalidEndpointState); shrunk && again {
 		return nil // fewer places than connections that wait (T13): they may stay
 	}
 	if terr != nil {
 		if tcp.EndpointState(ep.State()) == tcp.StateClose {
-			d.replaceLocked() // netstack has thrown the binding away (T12)
+			d.replaceLocked() // another socket was faster
 		}
 		return errnoOf(terr)
 	}
 	d.listenShut.Store(false)
 	d.listening.Store(true)
 	return nil
+}
+
+// portHasListener reports whether another socket listens where ep is bound.
+func (d *description) portHasListener(ep tcpip.Endpoint) bool {
+	local, terr := ep.GetLocalAddress()
+	if terr != nil || local.Port == 0 {
+		return false
+	}
+	so := ep.SocketOptions()
+	nets := []tcpip.NetworkProtocolNumber{d.network()}
+	switch {
+	case local.Addr.Len() == header.IPv4AddressSize:
+		nets[0] = header.IPv4ProtocolNumber
+	case local.Addr.Len() == 0 && d.family == AF_INET6 && !so.GetV6Only():
+		nets = append(nets, header.IPv4ProtocolNumber)
+	}
+	id := stack.TransportEndpointID{LocalPort: local.Port, LocalAddress: local.Addr}
+	flags := ports.Flags{TupleOnly: so.GetReuseAddress(), LoadBalanced: so.GetReusePort()}
+	dev := tcpip.NICID(so.GetBindToDevice())
+	return d.host.gv.CheckRegisterTransportEndpoint(nets, d.transport, id, flags, dev) != nil
 }
 
 // Accept takes the next connection (accept(2)): a new socket with the Host's
