@@ -85,3 +85,15 @@ func addRoute(link netlink.Link, r Route) error {
 func ipNet(p netip.Prefix) *net.IPNet {
 	return &net.IPNet{IP: p.Addr().AsSlice(), Mask: net.CIDRMask(p.Bits(), p.Addr().BitLen())}
 }
+
+// hasPacketInfo reports whether the packets of a device begin with a struct
+// tun_pi, that is, whether it was opened without IFF_NO_PI. TUNGETIFF cannot
+// tell: it says 0x1000 for IFF_NOFILTER as well.
+func hasPacketInfo(name string) bool {
+	link, err := netlink.LinkByName(name)
+	if err != nil {
+		return false
+	}
+	device, ok := link.(*netlink.Tuntap)
+	return ok && device.Flags&netlink.TUNTAP_NO_PI == 0
+}

@@ -83,8 +83,11 @@ func modeFlag(m Mode) uint16 {
 // anew. MTU, Addrs and Routes, if given, are set, and the interface is then
 // brought up; for that it must be in this process's network namespace. The
 // descriptor is made close-on-exec, and non-blocking together with all its
-// duplicates. A device opened without IFF_VNET_HDR has no offload. One opened
-// without IFF_NO_PI is refused.
+// duplicates. A device opened without IFF_VNET_HDR has no offload.
+//
+// The device must have been opened with IFF_NO_PI. One that was not is refused
+// if its interface is in this process's network namespace; otherwise there is
+// no telling.
 func FromFD(fd int, config Config) (Device, error) {
 	return FromFDs([]int{fd}, config)
 }
@@ -92,6 +95,9 @@ func FromFD(fd int, config Config) (Device, error) {
 // FromFDs is FromFD for a device with several queues: one descriptor for each,
 // in order. Config.Queues is ignored.
 func FromFDs(fds []int, config Config) (Device, error) {
+	if len(fds) == 0 {
+		return nil, configError("no descriptor is given")
+	}
 	config.Queues = len(fds)
 	if config.Backend == Auto && len(fds) > 1 {
 		config.Backend = Native
@@ -140,13 +146,15 @@ func adopt(fds []int, cfg Config) (string, error) {
 			return cfg.Name, configError("the descriptor belongs to interface " + name)
 		case flags&(unix.IFF_TUN|unix.IFF_TAP) != modeFlag(cfg.Mode):
 			return name, configError(fmt.Sprintf("the descriptor's device is not in mode %v", cfg.Mode))
-		case flags&unix.IFF_NO_PI == 0:
-			return name, configError("the descriptor was opened without IFF_NO_PI, so that packets begin with a struct tun_pi: open it with IFF_NO_PI")
-		case cfg.setsInterface() && foreign(fd):
-			return name, configError("the interface is in another network namespace: set its MTU, addresses and routes there")
-		}
-		if cfg.Backend == Water && flags&unix.IFF_VNET_HDR != 0 {
+		case cfg.Backend == Water && flags&unix.IFF_VNET_HDR != 0:
 			return name, configError("backend water cannot read a device opened with IFF_VNET_HDR")
+		}
+		if foreign(fd) {
+			if cfg.setsInterface() {
+				return name, configError("the interface is in another network namespace: set its MTU, addresses and routes there")
+			}
+		} else if hasPacketInfo(name) {
+			return name, configError("the descriptor was opened without IFF_NO_PI, so that packets begin with a struct tun_pi: open it with IFF_NO_PI")
 		}
 		unix.CloseOnExec(fd)
 		if err := unix.SetNonblock(fd, true); err != nil {
