@@ -3,6 +3,7 @@ package testnet_test
 import (
 	"errors"
 	"io"
+	"net/netip"
 	"os"
 	"os/exec"
 	"runtime"
@@ -64,7 +65,14 @@ var faults = []struct {
 		name: "failure with packets",
 		commit: func(t *testing.T) {
 			a, b := testnet.Pair(t)
-			from, to := listen(t, a, a.Addr4), listen(t, b, b.Addr4)
+			from, err := a.Host.ListenPacket("udp", ":0")
+			if err != nil {
+				t.Fatal(err)
+			}
+			to, err := b.Host.ListenPacket("udp", netip.AddrPortFrom(b.Addr4, 0).String())
+			if err != nil {
+				t.Fatal(err)
+			}
 			if _, err := from.WriteTo([]byte(marker), to.LocalAddr()); err != nil {
 				t.Fatal(err)
 			}

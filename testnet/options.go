@@ -1,6 +1,8 @@
 package testnet
 
 import (
+	"testing"
+
 	"gvisor.dev/gvisor/pkg/tcpip"
 
 	"github.com/userstack/userstack/stack"
@@ -17,6 +19,20 @@ type options struct {
 	impair *link.ImpairConfig
 	tcp    stack.TCP
 	clock  tcpip.Clock
+}
+
+// prepare collects the options, and sets up what every network has: the watch on goroutines and the word on failure. It
+// comes first, so that all else is torn down before.
+func prepare(t testing.TB, opts []Option) *options {
+	t.Helper()
+	var o options
+	for _, opt := range opts {
+		opt(&o)
+	}
+	watchGoroutines(t)
+	o.seed(t)
+	explain(t, &o)
+	return &o
 }
 
 // WithMTU sets the MTU of the wire in bytes.

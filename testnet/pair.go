@@ -8,6 +8,7 @@ import (
 
 	"github.com/userstack/userstack/stack"
 	"github.com/userstack/userstack/stack/link"
+	"github.com/userstack/userstack/stack/sockets"
 )
 
 // maxSegment is the largest segment that crosses the wire of a Pair whole, in bytes: what an IP packet can be.
@@ -19,6 +20,7 @@ const nicName = "net0"
 // Node is a userspace host with one address of each family.
 type Node struct {
 	Stack *stack.Stack
+	Host  *sockets.Host
 	// Addr4 and Addr6 are the host's own addresses.
 	Addr4, Addr6 netip.Addr
 }
@@ -29,13 +31,7 @@ type Node struct {
 // Call it from the test's own goroutine.
 func Pair(t testing.TB, opts ...Option) (a, b *Node) {
 	t.Helper()
-	var o options
-	for _, opt := range opts {
-		opt(&o)
-	}
-	watchGoroutines(t)
-	o.seed(t)
-	explain(t, &o)
+	o := prepare(t, opts)
 	cfg := link.PipeConfig{MTU: o.mtu, GSOMaxSize: maxSegment}
 	if o.noGSO {
 		cfg.GSOMaxSize = 0
@@ -43,9 +39,18 @@ func Pair(t testing.TB, opts ...Option) (a, b *Node) {
 	packets := newCapture(t)
 	left, right := link.NewPipe(cfg)
 	// Each end's view is recorded apart: on an impaired wire they differ.
-	b = newNode(t, &o, packets.wrap(right, "b"), "10.77.0.2/24", "fd77::2/64")
-	a = newNode(t, &o, packets.wrap(impaired(t, &o, left), "a"), "10.77.0.1/24", "fd77::1/64")
+	b = newNode(t, o, packets.wrap(right, "b"), addrs(2))
+	a = newNode(t, o, packets.wrap(impaired(t, o, left), "a"), addrs(1))
 	return a, b
+}
+
+// addrs returns the addresses of the nth host of a network. Both networks are private, so that a packet that got out
+// would go nowhere (RFC 1918, RFC 4193).
+func addrs(n byte) []netip.Prefix {
+	return []netip.Prefix{
+		netip.PrefixFrom(netip.AddrFrom4([4]byte{10, 77, 0, n}), 24),
+		netip.PrefixFrom(netip.AddrFrom16([16]byte{0: 0xfd, 1: 0x77, 15: n}), 64),
+	}
 }
 
 // impaired puts the impairment asked for in front of a link.
@@ -62,16 +67,18 @@ func impaired(t testing.TB, o *options, lower gstack.LinkEndpoint) gstack.LinkEn
 }
 
 // newNode makes a host on a link, which it owns, and ends it with the test.
-func newNode(t testing.TB, o *options, l gstack.LinkEndpoint, addrs ...string) *Node {
+func newNode(t testing.TB, o *options, l gstack.LinkEndpoint, addrs []netip.Prefix) *Node {
 	t.Helper()
-	nic := stack.NIC{Name: nicName, Link: l}
-	for _, a := range addrs {
-		nic.Addrs = append(nic.Addrs, netip.MustParsePrefix(a))
-	}
+	nic := stack.NIC{Name: nicName, Link: l, Addrs: addrs}
 	s, err := stack.New(stack.Config{NICs: []stack.NIC{nic}, TCP: o.tcp, Clock: o.clock})
 	if err != nil {
 		t.Fatal("testnet: ", err)
 	}
 	t.Cleanup(func() { s.Close() })
-	return &Node{Stack: s, Addr4: nic.Addrs[0].Addr(), Addr6: nic.Addrs[1].Addr()}
+	h, err := sockets.New(sockets.Config{Stack: s})
+	if err != nil {
+		t.Fatal("testnet: ", err)
+	}
+	t.Cleanup(func() { h.Close() })
+	return &Node{Stack: s, Host: h, Addr4: addrs[0].Addr(), Addr6: addrs[1].Addr()}
 }
