@@ -99,10 +99,10 @@ func (w *walked) collect(records []wire.Record, name string, t wire.Type) (targe
 			if len(w.addrs) < maxAddrs {
 				w.addrs = append(w.addrs, rr.Addr)
 			}
-		case target != "" && !wire.EqualNames(target, rr.Target):
-			return "", fmt.Errorf("%w: two aliases of %s", wire.ErrMalformed, name)
-		default:
+		case target == "":
 			target = rr.Target
+		case !wire.EqualNames(target, rr.Target):
+			return "", fmt.Errorf("%w: two aliases of %s", wire.ErrMalformed, name)
 		}
 	}
 	return target, nil

@@ -133,24 +133,28 @@ func (x *exchange) more() bool {
 	return x.pos < x.l.set.attempts*len(x.order) && x.packets.Load() > 0
 }
 
-// sendNext begins the next attempt and sets the timer for the one after it.
+// sendNext begins the next attempt and sets the timer for the one after it. A
+// server that is still being talked to over TCP is passed over, since TCP sends
+// again by itself; when all are, the end of one of them comes next.
 func (x *exchange) sendNext(ctx context.Context) {
-	for x.more() {
-		round, s := x.pos/len(x.order), x.order[x.pos%len(x.order)]
-		x.pos++
+	n := len(x.order)
+	for pos := x.pos; x.more() && pos < x.l.set.attempts*n; pos++ {
+		s := x.order[pos%n]
 		if old := x.live[s]; old != nil {
 			if old.tcp {
-				continue // still being talked to; TCP sends again by itself
+				continue
 			}
 			// The new query takes its place: two equal questions at the same
 			// server would double the chances of a forged answer.
 			old.cancel()
 		}
+		x.pos = pos + 1
 		x.packets.Add(-1)
 		x.begin(ctx, s)
-		x.arm(x.wait(ctx, s, round))
+		x.arm(x.wait(ctx, s, pos/n))
 		return
 	}
+	x.timer.Stop()
 }
 
 // begin starts an attempt at s.

@@ -184,7 +184,10 @@ func (rep *reply) aliases(asked string) []string {
 	if len(rep.names) == 0 {
 		return nil
 	}
-	list := []string{asked}
+	var list []string
+	if rep.canonical(asked) != asked {
+		list = append(list, asked)
+	}
 	for _, name := range rep.names[:len(rep.names)-1] {
 		if name := strings.TrimSuffix(name, "."); isHostname(name) {
 			list = append(list, name)

@@ -67,7 +67,7 @@ type message struct {
 	clear     int                 // taken away again
 	rcode     int
 	question  []byte // nil: that of the query
-	questions int    // 0: 1
+	questions int    // 0: 1; negative: none
 	answer    []rr
 	authority []rr
 	extra     []rr
@@ -86,7 +86,10 @@ func (m message) pack(q query) []byte {
 		question = q.question
 	}
 	if m.questions != 0 {
-		questions = m.questions
+		questions = max(m.questions, 0)
+	}
+	if m.questions < 0 {
+		question = nil
 	}
 	counts := [3]uint16{uint16(len(m.answer)), uint16(len(m.authority)), uint16(len(m.extra))}
 	if m.counts != nil {

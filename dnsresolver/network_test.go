@@ -48,6 +48,7 @@ func newNetwork(t testing.TB) *network {
 		t: t, servers: map[netip.AddrPort]handler{},
 		stream: map[netip.AddrPort]func(net.Conn){}, refuse: map[string]error{},
 	}
+	t.Cleanup(n.wg.Wait)
 	return n
 }
 

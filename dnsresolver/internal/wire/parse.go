@@ -48,7 +48,7 @@ func ParseHead(b []byte) (Head, error) {
 	if err != nil {
 		return Head{}, err
 	}
-	if off+4 > len(b) {
+	if off+questionTail > len(b) {
 		return Head{}, errShort
 	}
 	h.Question = Question{
@@ -56,7 +56,7 @@ func ParseHead(b []byte) (Head, error) {
 		Type:  Type(binary.BigEndian.Uint16(b[off:])),
 		Class: binary.BigEndian.Uint16(b[off+2:]),
 	}
-	h.records = off + 4
+	h.records = off + questionTail
 	return h, nil
 }
 

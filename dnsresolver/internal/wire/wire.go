@@ -38,6 +38,10 @@ const (
 	maxPointers = 126
 
 	HeaderLen = 12 // bytes, RFC 1035 section 4.1.1
+	// maxName is the longest name on the wire in bytes (RFC 1035 section 3.1).
+	maxName = 255
+	// questionTail is the type and class behind the name of a question.
+	questionTail = 4
 	// minRecord is the shortest record in bytes: a one-byte owner, type, class,
 	// TTL and data length (RFC 1035 section 4.1.3).
 	minRecord = 11
@@ -122,7 +126,15 @@ func (q Query) Pack() ([]byte, error) {
 	}
 	b, err := m.Pack()
 	if err != nil {
-		return nil, fmt.Errorf("dns query for %s: %w", q.Name, err)
+		return nil, fmt.Errorf("DNS query for %s: %w", q.Name, err)
+	}
+	// The library does not check the length of the whole name.
+	length := len(b) - HeaderLen - questionTail
+	if q.UDPSize != 0 {
+		length -= minRecord
+	}
+	if length > maxName {
+		return nil, fmt.Errorf("DNS query for %s: name of %d bytes", q.Name, length)
 	}
 	return b, nil
 }

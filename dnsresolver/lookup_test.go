@@ -1,0 +1,335 @@
+package dnsresolver
+
+import (
+	"errors"
+	"slices"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+// Lookups against one scripted server, with what other resolvers were measured
+// to do in comments where they differ.
+func TestLookupsOfOneServer(t *testing.T) {
+	const second = time.Second
+	for _, test := range []struct {
+		host   string
+		family Family
+		code   EAI // 0: want
+		want   string
+		name   string // canonical; "": host
+		within time.Duration
+		asked  int // queries; 0: not checked
+	}{
+		{host: "a4.test", want: "192.0.2.1", asked: 2},
+		{host: "a4.test.", want: "192.0.2.1", name: "a4.test"},
+		{host: "A4.TEST", want: "192.0.2.1"},
+		{host: "a4.test", family: AF_INET, want: "192.0.2.1", asked: 1},
+		{host: "a4.test", family: AF_INET6, code: EAI_NODATA, asked: 1},
+		{host: "a6.test", want: "2001:db8::6"},
+		{host: "dual.test", want: "2001:db8::6 2001:db8::7 192.0.2.1 192.0.2.2"},
+		{host: "cn.test", want: "2001:db8::6 2001:db8::7 192.0.2.1 192.0.2.2", name: "dual.test"},
+		{host: "under_score.test", want: "192.0.2.9"},
+		{host: "nx.test", code: EAI_NONAME},
+		{host: "txtonly.test", code: EAI_NODATA},
+		{host: "drop6.test", want: "192.0.2.10", within: defaultFamilyGrace}, // glibc 3 s, musl fails
+		{host: "drop4.test", want: "2001:db8::10", within: defaultFamilyGrace},
+		{host: "sf6.test", want: "192.0.2.10", within: second},   // musl: AGAIN
+		{host: "sf4.test", want: "2001:db8::10", within: second}, // glibc: AGAIN if an earlier lookup timed out
+		{host: "sf.test", code: EAI_AGAIN, within: second},
+		{host: "ref6.test", want: "192.0.2.10", within: second},
+		{host: "ni6.test", want: "192.0.2.10", within: second},
+		{host: "nx6.test", want: "192.0.2.10"}, // broken load balancers; musl: NONAME
+		{host: "nx4.test", want: "2001:db8::10"},
+		{host: "ref.test", code: EAI_AGAIN, within: second},
+		{host: "notimp.test", code: EAI_AGAIN, within: second},
+		{host: "formerr.test", code: EAI_FAIL, within: second}, // glibc: NONAME
+		{host: "lame.test", code: EAI_AGAIN, within: second},   // musl: NODATA
+		{host: "case.test", want: "192.0.2.90"},
+		{host: "wrongq.test", code: EAI_AGAIN, within: 10 * second}, // musl accepts it
+		{host: "wrongowner.test", code: EAI_NODATA},                 // Go, musl and c-ares accept it
+		{host: "unchained.test", code: EAI_NODATA},                  // all accept it
+		{host: "rev.test", want: "2001:db8::68 192.0.2.68", name: "tgt.test"},
+		{host: "loop.test", code: EAI_FAIL},
+		{host: "cnonly.test", code: EAI_NONAME},
+		{host: "big.test", family: AF_INET, want: "400", asked: 2}, // glibc: 15 queries
+		{host: "tcphang.test", code: EAI_AGAIN, within: 10 * second},
+		{host: "drop.test", code: EAI_AGAIN, within: 10 * second},
+		// Not names: nobody is asked.
+		{host: "-lead.test", code: EAI_NONAME, asked: -1},
+		{host: "256.1.1.1", code: EAI_NONAME, asked: -1},
+		{host: "1.2.3.4.5", code: EAI_NONAME, asked: -1},
+		{host: "1.2.3.4.", code: EAI_NONAME, asked: -1},
+		{host: "a.0x1f", code: EAI_NONAME, asked: -1},
+		{host: "a4.test\x00.evil", code: EAI_NONAME, asked: -1},
+		{host: "a4 .test", code: EAI_NONAME, asked: -1},
+		{host: "a4..test", code: EAI_NONAME, asked: -1},
+		{host: ".", code: EAI_NONAME, asked: -1},
+		{host: "", code: EAI_NONAME, asked: -1},
+		{host: "bücher.test", code: EAI_NONAME, asked: -1},
+		{host: strings.Repeat("a", 64) + ".test", code: EAI_NONAME, asked: -1},
+		{host: "192.0.2.1 x", code: EAI_NONAME, asked: -1},
+		{host: "[::1]", code: EAI_NONAME, asked: -1},
+		// Names that must not be asked for.
+		{host: "localhost", want: "::1 127.0.0.1", asked: -1},
+		{host: "LocalHost.", want: "::1 127.0.0.1", name: "localhost", asked: -1},
+		{host: "foo.localhost", family: AF_INET, want: "127.0.0.1", asked: -1},
+		{host: "foo.onion", code: EAI_NONAME, asked: -1},
+		{host: "foo.INVALID.", code: EAI_NONAME, asked: -1},
+	} {
+		t.Run(test.host, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				n := newNetwork(t)
+				r := n.resolver(Config{Servers: []Server{n.add("192.0.2.1", zone)}, Search: []string{}})
+				ans, err, took := timed(r, test.host, test.family)
+				if limit := test.within + time.Millisecond; took > limit {
+					t.Errorf("took %v, want at most %v", took, limit)
+				}
+				if got := len(n.asked()); test.asked > 0 && got != test.asked || test.asked < 0 && got != 0 {
+					t.Errorf("%d queries, want %d", got, max(test.asked, 0))
+				}
+				if test.code != 0 {
+					wantCode(t, err, test.code)
+					return
+				}
+				if err != nil {
+					t.Fatal(err)
+				}
+				if test.want == "400" {
+					if len(ans.Addrs) != 400 {
+						t.Errorf("%d addresses, want 400", len(ans.Addrs))
+					}
+				} else if want := addrs(strings.Fields(test.want)...); !slices.Equal(ans.Addrs, want) {
+					t.Errorf("addresses %v, want %v", ans.Addrs, want)
+				}
+				if want := firstNonZero(test.name, test.host); ans.Name != want {
+					t.Errorf("name %q, want %q", ans.Name, want)
+				}
+			})
+		})
+	}
+}
+
+// With strict-error, both families must have been answered.
+func TestStrictError(t *testing.T) {
+	for host, code := range map[string]EAI{
+		"sf6.test": EAI_AGAIN, "sf4.test": EAI_AGAIN, "ref6.test": EAI_AGAIN,
+		"nx6.test": 0, "dual.test": 0, "a4.test": 0, "nx.test": EAI_NONAME,
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			n := newNetwork(t)
+			r := n.resolver(Config{Servers: []Server{n.add("192.0.2.1", zone)}, Options: Options{StrictError: true}})
+			_, err, _ := timed(r, host, AF_UNSPEC)
+			if code != 0 {
+				wantCode(t, err, code)
+			} else if err != nil {
+				t.Errorf("%s: %v", host, err)
+			}
+		})
+	}
+}
+
+// The table of what two families come to, written out.
+func TestCombine(t *testing.T) {
+	const (
+		data, nodata, nx = statusData, statusNoData, statusNXDomain
+		temp, mute       = statusTemporary, statusUnanswered
+		broken, stopped  = statusBroken, statusStopped
+	)
+	order := []status{data, nodata, nx, temp, mute, broken, stopped}
+	want := [][]status{ // rows: A, columns: AAAA
+		{data, data, data, data, data, data, stopped},
+		{data, nodata, nodata, temp, mute, broken, stopped},
+		{data, nodata, nx, temp, mute, broken, stopped},
+		{data, temp, temp, temp, mute, temp, stopped},
+		{data, mute, mute, mute, mute, mute, stopped},
+		{data, broken, broken, temp, mute, broken, stopped},
+		{stopped, stopped, stopped, stopped, stopped, stopped, stopped},
+	}
+	strict := map[status]bool{temp: true, mute: true, broken: true}
+	for i, v4 := range order {
+		for j, v6 := range order {
+			if got := (Options{}).combine(v4, v6); got != want[i][j] {
+				t.Errorf("combine(%d, %d) = %d, want %d", v4, v6, got, want[i][j])
+			}
+			wanted := want[i][j]
+			if wanted == data && strict[min(v4, v6)] {
+				wanted = min(v4, v6)
+			}
+			if got := (Options{StrictError: true}).combine(v4, v6); got != wanted {
+				t.Errorf("strict combine(%d, %d) = %d, want %d", v4, v6, got, wanted)
+			}
+		}
+		if got := (Options{}).combine(v4, statusNotAsked); got != v4 {
+			t.Errorf("combine(%d, not asked) = %d", v4, got)
+		}
+	}
+}
+
+// Where a server gives only an alias, its target is asked for, up to a limit.
+func TestAliasFollowUp(t *testing.T) {
+	chain := func(length int) handler {
+		return func(q query, s sender) {
+			i := int(q.name[1] - 'a')
+			if i == length {
+				s.reply(q, message{answer: []rr{byType(q, q.name, "192.0.2.1", "2001:db8::1")}})
+				return
+			}
+			s.reply(q, message{answer: []rr{cname(q.name, "n"+string(rune('a'+i+1))+".test")}})
+		}
+	}
+	for _, test := range []struct {
+		length int
+		code   EAI
+	}{{0, 0}, {1, 0}, {maxFollowUps, 0}, {maxFollowUps + 1, EAI_FAIL}} {
+		synctest.Test(t, func(t *testing.T) {
+			n := newNetwork(t)
+			r := n.resolver(Config{Servers: []Server{n.add("192.0.2.1", chain(test.length))}})
+			ans, err, _ := timed(r, "na.test", AF_INET)
+			if test.code != 0 {
+				wantCode(t, err, test.code)
+				if !errors.Is(err, ErrCNAMELoop) {
+					t.Errorf("error %v, want ErrCNAMELoop", err)
+				}
+				return
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			if want := "n" + string(rune('a'+test.length)) + ".test"; ans.Name != want || len(ans.Aliases) != test.length {
+				t.Errorf("name %s, aliases %v, want %s after %d", ans.Name, ans.Aliases, want, test.length)
+			}
+		})
+	}
+
+	// A circle over several messages.
+	synctest.Test(t, func(t *testing.T) {
+		n := newNetwork(t)
+		r := n.resolver(Config{Servers: []Server{n.add("192.0.2.1", func(q query, s sender) {
+			other := map[string]string{"x.test": "y.test", "y.test": "x.test"}[q.name]
+			s.reply(q, message{answer: []rr{cname(q.name, other)}})
+		})}})
+		_, err, _ := timed(r, "x.test", AF_UNSPEC)
+		wantCode(t, err, EAI_FAIL)
+		if !errors.Is(err, ErrCNAMELoop) || len(n.asked()) != 4 {
+			t.Errorf("error %v after %d queries", err, len(n.asked()))
+		}
+	})
+}
+
+// A canonical name that is no host name is not shown: such names reach shells.
+func TestCanonicalNameIsClean(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		n := newNetwork(t)
+		r := n.resolver(Config{Servers: []Server{n.add("192.0.2.1", func(q query, s sender) {
+			s.reply(q, message{answer: []rr{
+				cname(q.name, "$(reboot).test"), cname("$(reboot).test", "<b>.test"), byType(q, "<b>.test", "192.0.2.1", "2001:db8::1"),
+			}})
+		})}})
+		ans, err, _ := timed(r, "evil.test", AF_UNSPEC)
+		if err != nil || ans.Name != "evil.test" || len(ans.Addrs) != 2 || len(ans.Aliases) != 0 {
+			t.Errorf("%+v, %v", ans, err)
+		}
+	})
+}
+
+func TestTTLAndAD(t *testing.T) {
+	for _, test := range []struct {
+		conf  string
+		ttl   uint32
+		flags int
+		want  time.Duration
+		ad    bool
+	}{
+		{"", 300, 0, time.Minute, false}, // the alias has 60 s
+		{"", 10, bitAD, 10 * time.Second, false},
+		{"options trust-ad", 10, bitAD, 10 * time.Second, true},
+		{"options trust-ad", 0, 0, 0, false},
+		{"", 1 << 31, 0, time.Minute, false},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			n := newNetwork(t)
+			r := n.resolver(Config{ResolvConfText: test.conf, Servers: []Server{n.add("192.0.2.1", func(q query, s sender) {
+				address := byType(q, "b.test", "192.0.2.1", "2001:db8::1")
+				address.ttl = test.ttl
+				s.reply(q, message{flags: test.flags, answer: []rr{cname(q.name, "b.test"), address}})
+			})}})
+			ans, err, _ := timed(r, "a.test", AF_UNSPEC)
+			if err != nil || ans.TTL != test.want || ans.Authenticated != test.ad {
+				t.Errorf("%+v: TTL %v, AD %v, %v", test, ans.TTL, ans.Authenticated, err)
+			}
+			for _, q := range n.asked() {
+				if ad := q.raw[3]&bitAD != 0; ad != (test.conf != "") {
+					t.Errorf("AD bit of the query %v", ad)
+				}
+			}
+		})
+	}
+}
+
+// At most maxAddrs addresses are returned, whatever is sent.
+func TestManyAddresses(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		n := newNetwork(t)
+		s := n.add("192.0.2.1", func(q query, s sender) {
+			var m message
+			for i := range 4000 {
+				r := a("x", "10.0.0.0")
+				r.name, r.data = "", []byte{10, 0, byte(i >> 8), byte(i)}
+				m.answer = append(m.answer, r)
+			}
+			raw := m.pack(q)
+			// Owners as pointers to the question, so that they fit.
+			var b []byte
+			b = append(b, raw[:12+len(q.question)]...)
+			for _, r := range m.answer {
+				b = append(b, 0xC0, 12)
+				b = append(b, r.pack(nil)[1:]...)
+			}
+			s(b)
+		})
+		s.Proto = ProtoTCP
+		r := n.resolver(Config{Servers: []Server{s}})
+		ans, err, _ := timed(r, "many.test", AF_INET)
+		if err != nil || len(ans.Addrs) != maxAddrs {
+			t.Errorf("%d addresses, %v", len(ans.Addrs), err)
+		}
+	})
+}
+
+func TestLookupNetIPNetworks(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		n := newNetwork(t)
+		r := n.resolver(Config{Servers: []Server{n.add("192.0.2.1", zone)}})
+		for network, want := range map[string]string{
+			"ip": "2001:db8::6 2001:db8::7 192.0.2.1 192.0.2.2", "ip4": "192.0.2.1 192.0.2.2", "ip6": "2001:db8::6 2001:db8::7",
+		} {
+			got, err := r.LookupNetIP(t.Context(), network, "dual.test")
+			if err != nil || !slices.Equal(got, addrs(strings.Fields(want)...)) {
+				t.Errorf("%s: %v, %v", network, got, err)
+			}
+		}
+		_, err := r.LookupNetIP(t.Context(), "tcp", "dual.test")
+		wantCode(t, err, EAI_FAMILY)
+		_, err = r.Lookup(t.Context(), "dual.test", LookupOptions{Family: 3})
+		wantCode(t, err, EAI_FAMILY)
+	})
+}
+
+// OrderWire leaves the answer as it came; the other order goes by the routes.
+func TestOrder(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		n := newNetwork(t)
+		r := n.resolver(Config{Servers: []Server{n.add("192.0.2.1", zone)}, Routes: routes{"0.0.0.0/0": "192.0.2.200"}})
+		for order, want := range map[Order]string{
+			OrderRFC6724: "192.0.2.1 192.0.2.2 2001:db8::6 2001:db8::7",
+			OrderWire:    "2001:db8::6 2001:db8::7 192.0.2.1 192.0.2.2",
+		} {
+			ans, err := r.Lookup(t.Context(), "dual.test", LookupOptions{Order: order})
+			if err != nil || !slices.Equal(ans.Addrs, addrs(strings.Fields(want)...)) {
+				t.Errorf("order %d: %v, %v", order, ans.Addrs, err)
+			}
+		}
+	})
+}
