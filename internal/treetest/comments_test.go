@@ -1,9 +1,12 @@
 package treetest
 
 import (
+	"cmp"
 	"go/ast"
+	"slices"
 	"strings"
 	"testing"
+	"unicode"
 )
 
 // obvious methods say all there is to say by implementing fmt.Stringer or error.
@@ -11,7 +14,7 @@ var obvious = map[string]bool{"String": true, "Error": true}
 
 // comments wants a comment on every exported name: constants, variables, types, functions, methods of exported types,
 // methods of exported interfaces, and fields of configurations, where each says what zero means. One comment may serve a
-// group.
+// group, and that of a type serves the members that it names.
 func comments(f *file) (faults []string) {
 	if f.isTest() || f.generated() || f.ast.Name.Name == "main" {
 		return nil
@@ -27,18 +30,25 @@ func comments(f *file) (faults []string) {
 		}
 		faults = append(faults, f.at(n)+": "+name+" is exported and has no comment")
 	}
-	for _, decl := range f.ast.Decls {
+	var last *ast.CommentGroup // of the run of one-line functions that this declaration continues
+	for i, decl := range f.ast.Decls {
+		if i == 0 || f.line(f.ast.Decls[i-1].End())+1 < f.line(decl.Pos()) {
+			last = nil
+		}
 		switch d := decl.(type) {
 		case *ast.FuncDecl:
+			if d.Doc != nil {
+				last = d.Doc
+			}
 			if d.Recv == nil || ast.IsExported(receiver(d)) && !obvious[d.Name.Name] {
-				want(d, d.Name.Name, d.Doc)
+				want(d, d.Name.Name, last)
 			}
 		case *ast.GenDecl:
 			for _, spec := range d.Specs {
 				switch s := spec.(type) {
 				case *ast.TypeSpec:
 					want(s, s.Name.Name, s.Doc, d.Doc)
-					members(f, s, want)
+					members(f, s, cmp.Or(s.Doc, d.Doc).Text(), want)
 				case *ast.ValueSpec:
 					for _, name := range s.Names {
 						want(s, name.Name, s.Doc, s.Comment, d.Doc)
@@ -51,9 +61,10 @@ func comments(f *file) (faults []string) {
 }
 
 // members checks the fields of an exported configuration and the methods of an exported interface. A comment above a
-// run of fields without a blank line between them serves the run, as in the standard library.
-func members(f *file, s *ast.TypeSpec, want func(ast.Node, string, ...*ast.CommentGroup)) {
-	if !ast.IsExported(s.Name.Name) {
+// run of fields without a blank line between them serves the run, as in the standard library. Stubs for other systems
+// repeat a type that is documented elsewhere.
+func members(f *file, s *ast.TypeSpec, doc string, want func(ast.Node, string, ...*ast.CommentGroup)) {
+	if !ast.IsExported(s.Name.Name) || strings.HasSuffix(f.name, "_other.go") {
 		return
 	}
 	var list *ast.FieldList
@@ -74,10 +85,16 @@ func members(f *file, s *ast.TypeSpec, want func(ast.Node, string, ...*ast.Comme
 			last = field.Doc // a new run
 		}
 		for _, name := range field.Names {
+			if slices.Contains(strings.FieldsFunc(doc, notInName), name.Name) {
+				continue
+			}
 			want(field, s.Name.Name+"."+name.Name, field.Doc, field.Comment, last)
 		}
 	}
 }
+
+// notInName reports whether a rune ends a Go identifier.
+func notInName(r rune) bool { return r != '_' && !unicode.IsLetter(r) && !unicode.IsDigit(r) }
 
 // receiver names the type of a method.
 func receiver(d *ast.FuncDecl) string {
@@ -115,6 +132,9 @@ func TestCommentsCatches(t *testing.T) {
 		{"a/a.go", "package a\n// Config is.\ntype Config struct{\n\t// X and Y are.\n\tX int\n\tY int\n}\n", ""},
 		{"a/a.go", "package a\n// Config is.\ntype Config struct{\n\t// X is.\n\tX int\n\n\tY int\n}\n", "Config.Y is exported"},
 		{"a/a.go", "package a\n// T is.\ntype T interface{\n\tM()\n}\n", "T.M is exported"},
+		{"a/a.go", "package a\n// T does M.\ntype T interface{\n\tM()\n}\n", ""},
+		{"a/a.go", "package a\n// F and G do.\nfunc F() {}\nfunc G() {}\n", ""},
+		{"a/a.go", "package a\n// F does.\nfunc F() {}\n\nfunc G() {}\n", "G is exported"},
 		{"a/a.go", "package a\n// These are.\nconst (\n\tA = 1\n\tB = 2\n)\n", ""},
 		{"a/a.go", "package a\nvar E error\n", "E is exported"},
 		{"a/a_test.go", "package a\nfunc F() {}\n", ""},

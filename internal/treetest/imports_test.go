@@ -26,6 +26,7 @@ var onlyIn = []struct {
 	{path: "github.com/miekg/dns", dirs: []string{"dnsresolver"}},
 	{path: "github.com/gopacket/gopacket", dirs: []string{"stack/link"}, tests: true},
 	{path: "github.com/spf13/cobra", dirs: []string{"cmd/userstack"}},
+	{path: "github.com/spf13/pflag", dirs: []string{"cmd/userstack"}}, // cobra's flags
 	{path: "go.uber.org/goleak", tests: true, dirs: []string{"testnet"}},
 	{path: "golang.org/x/net/dns/dnsmessage", dirs: []string{"testnet"}, tests: true}, // dnsresolver has miekg/dns
 	{path: "golang.org/x/net"},
