@@ -83,7 +83,10 @@ func (a *attempt) run(ctx context.Context, edns bool) {
 	if v != verdictMalformed {
 		a.server.failed(time.Now())
 	}
-	a.x.l.trace(Event{Kind: EventFail, Server: a.server.Addr, Network: a.network(), Err: err})
+	a.x.l.trace(Event{
+		Kind: EventFail, Network: a.network(), Server: a.server.Addr,
+		Name: a.x.q.name, Type: a.x.q.typ.String(), Err: err,
+	})
 	a.x.events <- event{kind: eventFailed, from: a, verdict: v, err: err}
 }
 

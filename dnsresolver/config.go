@@ -66,16 +66,18 @@ func ParseServer(text string) (Server, error) {
 		}
 		rest = after
 	}
-	bare := strings.TrimSuffix(strings.TrimPrefix(rest, "["), "]")
-	if addr, err := netip.ParseAddr(bare); err == nil {
-		s.Addr = netip.AddrPortFrom(addr, dnsPort)
+	if addr, err := netip.ParseAddrPort(rest); err == nil {
+		s.Addr = addr
 		return s, nil
 	}
-	addr, err := netip.ParseAddrPort(rest)
+	if len(rest) > 1 && rest[0] == '[' && rest[len(rest)-1] == ']' {
+		rest = rest[1 : len(rest)-1]
+	}
+	addr, err := netip.ParseAddr(rest)
 	if err != nil {
 		return Server{}, fmt.Errorf("DNS server %q: want an address, or an address and a port", text)
 	}
-	s.Addr = addr
+	s.Addr = netip.AddrPortFrom(addr, dnsPort)
 	return s, nil
 }
 

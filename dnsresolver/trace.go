@@ -68,9 +68,13 @@ func (e Event) String() string {
 	if e.Network != "" {
 		fmt.Fprintf(&b, " %s %s", e.Network, e.Server)
 	}
+	if e.Bytes != 0 {
+		fmt.Fprintf(&b, " #%04x", e.ID)
+	}
 	if e.Type != "" {
-		fmt.Fprintf(&b, " #%04x %s %s", e.ID, e.Type, e.Name)
-	} else if e.Name != "" {
+		fmt.Fprintf(&b, " %s", e.Type)
+	}
+	if e.Name != "" {
 		fmt.Fprintf(&b, " %s", e.Name)
 	}
 	if e.Bytes != 0 {
