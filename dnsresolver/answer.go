@@ -13,7 +13,10 @@ import (
 
 const (
 	maxLinks     = 16 // CNAME records followed in one message
-	maxFollowUps = 8  // further queries for the target of a CNAME
+	maxFollowUps = 8  // further queries of a question for the target of a CNAME
+	// maxLookupFollowUps bounds them over all questions of a lookup, so that
+	// aliases of every candidate of the search list do not add up.
+	maxLookupFollowUps = 2 * maxFollowUps
 	// maxTTL bounds what a server says of how long an answer holds; longer
 	// ones, and those with the sign bit set, count as this (RFC 8767 section 4).
 	maxTTL = 24 * time.Hour
@@ -159,6 +162,9 @@ func (l *lookup) query(ctx context.Context, name string, t wire.Type) reply {
 		if w.status != statusNoData || len(w.names) == 0 || w.soa {
 			rep.status, rep.addrs = w.status, w.addrs
 			return rep
+		}
+		if l.followUps.Add(1) > maxLookupFollowUps {
+			break
 		}
 		current = w.names[len(w.names)-1]
 	}

@@ -113,8 +113,10 @@ var errEDNS = errors.New("EDNS may not be understood")
 func (a *attempt) askOnce(ctx context.Context, edns bool) (walked, verdict, error) {
 	msg, err := a.ask(ctx, edns)
 	switch {
-	case errors.Is(err, wire.ErrMalformed), errors.Is(err, errTruncated):
+	case errors.Is(err, wire.ErrMalformed):
 		return walked{}, verdictMalformed, err
+	case errors.Is(err, errTruncated): // over TCP, too
+		return walked{}, verdictRefused, err
 	case err != nil:
 		return walked{}, verdictUnreachable, err
 	}

@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/netip"
 	"os"
+	"slices"
 	"strings"
 	"time"
 )
@@ -168,6 +169,11 @@ func (c *Config) validate() error {
 	for _, s := range c.Servers {
 		if !s.Addr.IsValid() || s.Proto != ProtoUDP && s.Proto != ProtoTCP {
 			return fmt.Errorf("server %v: no address or unknown protocol", s.Addr)
+		}
+	}
+	for name, list := range c.Hosts {
+		if slices.Contains(list, netip.Addr{}) {
+			return fmt.Errorf("hosts: %s has an invalid address", name)
 		}
 	}
 	for _, domain := range c.Search {

@@ -30,6 +30,7 @@ func TestConfigErrors(t *testing.T) {
 		"no address":           {Servers: nine[:1]},
 		"unknown protocol":     {Servers: []Server{{Addr: netip.MustParseAddrPort("192.0.2.1:53"), Proto: 9}}},
 		"not a domain name":    {Search: []string{"a b"}},
+		"invalid address":      {Hosts: map[string][]netip.Addr{"h": {{}}}},
 		"no such file":         {HostsFile: filepath.Join(dir, "none")},
 		"not a file":           {ResolvConf: dir},
 		"larger than":          {ResolvConf: big},

@@ -146,6 +146,81 @@ func (ipv4Only) SourceFor(dst netip.Addr) (netip.Addr, bool) {
 	return netip.MustParseAddr("192.0.2.1"), dst.Is4()
 }
 
+func ExampleResolver_LookupNetIP() {
+	r, err := dnsresolver.New(dnsresolver.Config{
+		Transport: toyNet{},
+		Hosts:     map[string][]netip.Addr{"db": {netip.MustParseAddr("192.0.2.9")}},
+	})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	defer r.Close()
+	fmt.Println(r.LookupNetIP(context.Background(), "ip4", "db"))
+	fmt.Println(r.LookupNetIP(context.Background(), "ip6", "db"))
+	// Output:
+	// [192.0.2.9] <nil>
+	// [] lookup db: No address associated with hostname
+}
+
+func ExampleResolver_Servers() {
+	r, err := dnsresolver.New(dnsresolver.Config{
+		Transport:      toyNet{},
+		ResolvConfText: "nameserver 192.0.2.53\nnameserver 2001:db8::53\n",
+	})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	defer r.Close()
+	fmt.Println(r.Servers())
+	// Output:
+	// [192.0.2.53:53 [2001:db8::53]:53]
+}
+
+func ExampleResolver_Close() {
+	r, err := dnsresolver.New(dnsresolver.Config{Transport: toyNet{}})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	r.Close()
+	_, err = r.LookupNetIP(context.Background(), "ip", "localhost")
+	fmt.Println(errors.Is(err, net.ErrClosed))
+	// Output:
+	// true
+}
+
+func ExampleTracer() {
+	r, err := dnsresolver.New(dnsresolver.Config{
+		Transport:      toyNet{},
+		ResolvConfText: "nameserver 192.0.2.53",
+		Trace: func(e dnsresolver.Event) {
+			// Event.String has the times and IDs as well.
+			fmt.Println(e.Kind, e.Network, e.Type, e.Name, e.RCode, e.Addrs)
+		},
+	})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	defer r.Close()
+	r.LookupNetIP(context.Background(), "ip4", "www.example.com")
+	// Output:
+	// try   www.example.com  []
+	// send udp A www.example.com.  []
+	// reply udp A www.example.com. NOERROR []
+	// done   www.example.com  [192.0.2.80]
+}
+
+func ExampleHErrnoText() {
+	fmt.Println(dnsresolver.HErrnoText(dnsresolver.TRY_AGAIN))
+	fmt.Println(dnsresolver.EAI_AGAIN)
+	// Output:
+	// Host name lookup failure
+	// Temporary failure in name resolution
+}
+
 func ExampleParseServer() {
 	for _, text := range []string{"192.0.2.53", "tcp://[2001:db8::53]:5353", "dns.example"} {
 		fmt.Println(dnsresolver.ParseServer(text))

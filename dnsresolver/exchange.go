@@ -109,7 +109,11 @@ func (x *exchange) run(ctx context.Context) (walked, failure, status) {
 			}
 			x.handle(ctx, ev)
 		case <-ctx.Done():
-			return stopped(ctx, nil)
+			w, f, st := stopped(ctx, nil)
+			if len(x.order) == 1 {
+				f.server = x.order[0].Addr // the only one it can be
+			}
+			return w, f, st
 		}
 		if len(x.live) == 0 && !x.more() {
 			return x.allFailed()

@@ -101,7 +101,7 @@ func TestForgedRepliesAreDropped(t *testing.T) {
 						rejected.Add(1)
 					}
 				}})
-				ans, err, took := timed(r, "a4.test", AF_UNSPEC)
+				ans, took, err := timed(r, "a4.test", AF_UNSPEC)
 				if err != nil || !slices.Equal(ans.Addrs, addrs("2001:db8::1", "192.0.2.1")) {
 					t.Errorf("got %v, %v", ans.Addrs, err)
 				}
@@ -131,7 +131,7 @@ func TestForgeryFloodMovesToTCP(t *testing.T) {
 			s.reply(q, message{answer: []rr{a(q.name, "192.0.2.1")}})
 		})
 		r := n.resolver(Config{Servers: []Server{s}})
-		ans, err, took := timed(r, "a4.test", AF_INET)
+		ans, took, err := timed(r, "a4.test", AF_INET)
 		if err != nil || !slices.Equal(ans.Addrs, addrs("192.0.2.1")) {
 			t.Errorf("got %v, %v", ans, err)
 		}
@@ -189,7 +189,7 @@ func TestOddRepliesAreUsed(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				n := newNetwork(t)
 				r := n.resolver(Config{Servers: []Server{n.add("192.0.2.1", h)}})
-				ans, err, took := timed(r, "A4.Test", AF_UNSPEC)
+				ans, took, err := timed(r, "A4.Test", AF_UNSPEC)
 				if err != nil || !slices.Equal(ans.Addrs, addrs("2001:db8::1", "192.0.2.1")) {
 					t.Errorf("got %v, %v", ans.Addrs, err)
 				}
@@ -231,7 +231,7 @@ func TestEDNSFallback(t *testing.T) {
 				}
 				lookup := func() {
 					t.Helper()
-					if _, err, took := timed(r, "a4.test", AF_INET); err != nil || took > time.Millisecond {
+					if _, took, err := timed(r, "a4.test", AF_INET); err != nil || took > time.Millisecond {
 						t.Error(err, took)
 					}
 				}
@@ -260,7 +260,7 @@ func TestEDNSFallbackOnlyWhenItHelps(t *testing.T) {
 		n := newNetwork(t)
 		s := n.add("192.0.2.1", func(q query, s sender) { s.reply(q, message{rcode: rcodeServFail, extra: []rr{opt()}}) })
 		r := n.resolver(Config{Servers: []Server{s}, Attempts: 1})
-		_, err, _ := timed(r, "sf.test", AF_INET)
+		_, _, err := timed(r, "sf.test", AF_INET)
 		wantCode(t, err, EAI_AGAIN)
 		if got := len(n.asked()); got != 1 {
 			t.Errorf("%d queries, want 1", got)
@@ -269,7 +269,7 @@ func TestEDNSFallbackOnlyWhenItHelps(t *testing.T) {
 		n = newNetwork(t)
 		s = n.add("192.0.2.1", zone)
 		r = n.resolver(Config{Servers: []Server{s}})
-		_, err, _ = timed(r, "formerr.test", AF_INET)
+		_, _, err = timed(r, "formerr.test", AF_INET)
 		wantCode(t, err, EAI_FAIL)
 		var with, without int
 		for _, q := range n.asked() {
@@ -308,7 +308,7 @@ func TestPacketBudget(t *testing.T) {
 					list = append(list, n.add(fmt.Sprintf("192.0.2.%d", i+1), zone))
 				}
 				r := n.resolver(Config{Servers: list})
-				_, err, took := timed(r, name, AF_INET)
+				_, took, err := timed(r, name, AF_INET)
 				if err == nil || took > 10*time.Second {
 					t.Errorf("%s, %d servers: %v after %v", name, servers, err, took)
 				}
@@ -367,7 +367,7 @@ func TestNoServers(t *testing.T) {
 			{Servers: []Server{local}, Routes: routes{}},
 		} {
 			r := n.resolver(cfg)
-			_, err, took := timed(r, "a4.test", AF_UNSPEC)
+			_, took, err := timed(r, "a4.test", AF_UNSPEC)
 			wantCode(t, err, EAI_AGAIN)
 			if !errors.Is(err, ErrNoServers) {
 				t.Errorf("error %v, want ErrNoServers", err)
@@ -380,7 +380,7 @@ func TestNoServers(t *testing.T) {
 		// With a loopback interface it is an ordinary server.
 		n.add("127.0.0.53", zone)
 		r := n.resolver(Config{Servers: []Server{local}, Routes: routes{"127.0.0.0/8": "127.0.0.1"}})
-		if _, err, _ := timed(r, "a4.test", AF_INET); err != nil {
+		if _, _, err := timed(r, "a4.test", AF_INET); err != nil {
 			t.Error(err)
 		}
 	})

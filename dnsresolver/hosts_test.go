@@ -63,7 +63,7 @@ func TestHosts(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			n := newNetwork(t)
 			r := n.resolver(Config{HostsText: hostsText, Servers: []Server{n.add("192.0.2.1", zone)}})
-			ans, err, _ := timed(r, test.host, test.family)
+			ans, _, err := timed(r, test.host, test.family)
 			if test.code != 0 {
 				wantCode(t, err, test.code)
 				return
@@ -89,22 +89,22 @@ func TestHostsMap(t *testing.T) {
 			Servers:   []Server{n.add("192.0.2.1", zone)},
 		}
 		r := n.resolver(cfg)
-		ans, err, _ := timed(r, "dual.test.", AF_UNSPEC)
+		ans, _, err := timed(r, "dual.test.", AF_UNSPEC)
 		if err != nil || !slices.Equal(ans.Addrs, addrs("0.0.0.0")) || ans.Name != "Dual.Test" {
 			t.Errorf("%+v, %v", ans, err)
 		}
-		_, err, _ = timed(r, "dual.test", AF_INET6)
+		_, _, err = timed(r, "dual.test", AF_INET6)
 		wantCode(t, err, EAI_NODATA)
 		if got := len(n.asked()); got != 0 {
 			t.Errorf("%d queries for a pinned name", got)
 		}
-		ans, err, _ = timed(r, "localhost", AF_INET)
+		ans, _, err = timed(r, "localhost", AF_INET)
 		if err != nil || !slices.Equal(ans.Addrs, addrs("127.0.0.2")) {
 			t.Errorf("localhost: %+v, %v", ans, err)
 		}
 		cfg.Options.HostsFallthrough = true
 		r = n.resolver(cfg)
-		ans, err, _ = timed(r, "dual.test", AF_INET6)
+		ans, _, err = timed(r, "dual.test", AF_INET6)
 		if err != nil || !slices.Equal(ans.Addrs, addrs("2001:db8::6", "2001:db8::7")) {
 			t.Errorf("with fallthrough: %+v, %v", ans, err)
 		}
@@ -210,6 +210,9 @@ func TestFilesReload(t *testing.T) {
 	}
 	if _, _, err := r.hosts.get(now.Add(2 * fileCheckInterval)); !os.IsNotExist(err) {
 		t.Errorf("removed: error %v", err)
+	}
+	if got, err := r.LookupNetIP(t.Context(), "ip", "h.test"); err != nil || !slices.Equal(got, addrs("192.0.2.4")) {
+		t.Errorf("lookup: %v, %v", got, err)
 	}
 }
 

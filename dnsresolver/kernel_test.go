@@ -2,10 +2,12 @@ package dnsresolver
 
 import (
 	"context"
+	"errors"
 	"net"
 	"net/netip"
 	"slices"
 	"testing"
+	"time"
 )
 
 // kernelServer runs a scripted server on UDP and TCP on one loopback port of the
@@ -85,4 +87,68 @@ func TestOverKernelSockets(t *testing.T) {
 	}
 	_, err = r.LookupNetIP(ctx, "ip", "nx.test")
 	wantCode(t, err, EAI_NONAME)
+}
+
+// A port where nobody listens is told by ICMP, and the next server is asked at
+// once.
+func TestKernelPortClosed(t *testing.T) {
+	pc, err := net.ListenPacket("udp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	closed := Server{Addr: netip.MustParseAddrPort(pc.LocalAddr().String())}
+	pc.Close()
+	r := kernelResolver(t, Config{Servers: []Server{closed, kernelServer(t, zone)}})
+	start := time.Now()
+	if _, err := r.LookupNetIP(t.Context(), "ip", "a4.test"); err != nil {
+		t.Fatal(err)
+	}
+	if took := time.Since(start); took >= initialRTO {
+		t.Errorf("took %v", took)
+	}
+}
+
+// Close ends a lookup that waits for sockets of the kernel.
+func TestKernelClose(t *testing.T) {
+	sent := make(chan struct{}, 2)
+	r := kernelResolver(t, Config{
+		Servers: []Server{kernelServer(t, silent)},
+		Trace: func(e Event) {
+			if e.Kind == EventSend {
+				sent <- struct{}{}
+			}
+		},
+	})
+	errs := make(chan error, 1)
+	go func() {
+		_, err := r.LookupNetIP(t.Context(), "ip", "a4.test")
+		errs <- err
+	}()
+	<-sent
+	<-sent
+	start := time.Now()
+	r.Close()
+	if err := <-errs; !errors.Is(err, net.ErrClosed) {
+		t.Errorf("error %v", err)
+	}
+	if took := time.Since(start); took > 100*time.Millisecond {
+		t.Errorf("Close took %v", took)
+	}
+}
+
+// 10,000 forged replies on the wire of the kernel neither win nor hold up the
+// answer for long.
+func TestKernelForgeries(t *testing.T) {
+	s := kernelServer(t, func(q query, s sender) {
+		if q.network == "udp" {
+			for i := range 10_000 {
+				s.reply(q, message{id: func(id uint16) uint16 { return id + 1 + uint16(i) }, answer: []rr{a(q.name, "192.0.2.66")}})
+			}
+		}
+		s.reply(q, message{answer: []rr{a(q.name, "192.0.2.1")}})
+	})
+	got, err := kernelResolver(t, Config{Servers: []Server{s}}).LookupNetIP(t.Context(), "ip4", "a4.test")
+	if err != nil || !slices.Equal(got, addrs("192.0.2.1")) {
+		t.Errorf("%v, %v", got, err)
+	}
 }

@@ -5,6 +5,7 @@ import (
 	"net"
 	"net/netip"
 	"strings"
+	"sync/atomic"
 	"time"
 )
 
@@ -66,6 +67,8 @@ type lookup struct {
 	host  string
 	start time.Time
 	set   *settings
+
+	followUps atomic.Int32 // queries for targets of aliases so far
 }
 
 // local answers from what is known without DNS. done is false when DNS has to

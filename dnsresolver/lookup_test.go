@@ -2,6 +2,7 @@ package dnsresolver
 
 import (
 	"errors"
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -82,7 +83,7 @@ func TestLookupsOfOneServer(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				n := newNetwork(t)
 				r := n.resolver(Config{Servers: []Server{n.add("192.0.2.1", zone)}, Search: []string{}})
-				ans, err, took := timed(r, test.host, test.family)
+				ans, took, err := timed(r, test.host, test.family)
 				if limit := test.within + time.Millisecond; took > limit {
 					t.Errorf("took %v, want at most %v", took, limit)
 				}
@@ -120,7 +121,7 @@ func TestStrictError(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			n := newNetwork(t)
 			r := n.resolver(Config{Servers: []Server{n.add("192.0.2.1", zone)}, Options: Options{StrictError: true}})
-			_, err, _ := timed(r, host, AF_UNSPEC)
+			_, _, err := timed(r, host, AF_UNSPEC)
 			if code != 0 {
 				wantCode(t, err, code)
 			} else if err != nil {
@@ -186,7 +187,7 @@ func TestAliasFollowUp(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			n := newNetwork(t)
 			r := n.resolver(Config{Servers: []Server{n.add("192.0.2.1", chain(test.length))}})
-			ans, err, _ := timed(r, "na.test", AF_INET)
+			ans, _, err := timed(r, "na.test", AF_INET)
 			if test.code != 0 {
 				wantCode(t, err, test.code)
 				if !errors.Is(err, ErrCNAMELoop) {
@@ -203,6 +204,19 @@ func TestAliasFollowUp(t *testing.T) {
 		})
 	}
 
+	// Aliases without end, of every candidate and in both families.
+	synctest.Test(t, func(t *testing.T) {
+		n := newNetwork(t)
+		r := n.resolver(Config{Ndots: 5, Servers: []Server{n.add("192.0.2.1", func(q query, s sender) {
+			s.reply(q, message{answer: []rr{cname(q.name, fmt.Sprintf("n%d.test", q.id))}})
+		})}, Search: []string{"a.test", "b.test", "c.test"}})
+		_, _, err := timed(r, "host", AF_UNSPEC)
+		wantCode(t, err, EAI_FAIL)
+		if got := len(n.asked()); got > 2*4+maxLookupFollowUps {
+			t.Errorf("%d queries", got)
+		}
+	})
+
 	// A circle over several messages.
 	synctest.Test(t, func(t *testing.T) {
 		n := newNetwork(t)
@@ -210,7 +224,7 @@ func TestAliasFollowUp(t *testing.T) {
 			other := map[string]string{"x.test": "y.test", "y.test": "x.test"}[q.name]
 			s.reply(q, message{answer: []rr{cname(q.name, other)}})
 		})}})
-		_, err, _ := timed(r, "x.test", AF_UNSPEC)
+		_, _, err := timed(r, "x.test", AF_UNSPEC)
 		wantCode(t, err, EAI_FAIL)
 		if !errors.Is(err, ErrCNAMELoop) || len(n.asked()) != 4 {
 			t.Errorf("error %v after %d queries", err, len(n.asked()))
@@ -227,7 +241,7 @@ func TestCanonicalNameIsClean(t *testing.T) {
 				cname(q.name, "$(reboot).test"), cname("$(reboot).test", "<b>.test"), byType(q, "<b>.test", "192.0.2.1", "2001:db8::1"),
 			}})
 		})}})
-		ans, err, _ := timed(r, "evil.test", AF_UNSPEC)
+		ans, _, err := timed(r, "evil.test", AF_UNSPEC)
 		if err != nil || ans.Name != "evil.test" || len(ans.Addrs) != 2 || len(ans.Aliases) != 0 {
 			t.Errorf("%+v, %v", ans, err)
 		}
@@ -255,7 +269,7 @@ func TestTTLAndAD(t *testing.T) {
 				address.ttl = test.ttl
 				s.reply(q, message{flags: test.flags, answer: []rr{cname(q.name, "b.test"), address}})
 			})}})
-			ans, err, _ := timed(r, "a.test", AF_UNSPEC)
+			ans, _, err := timed(r, "a.test", AF_UNSPEC)
 			if err != nil || ans.TTL != test.want || ans.Authenticated != test.ad {
 				t.Errorf("%+v: TTL %v, AD %v, %v", test, ans.TTL, ans.Authenticated, err)
 			}
@@ -291,7 +305,7 @@ func TestManyAddresses(t *testing.T) {
 		})
 		s.Proto = ProtoTCP
 		r := n.resolver(Config{Servers: []Server{s}})
-		ans, err, _ := timed(r, "many.test", AF_INET)
+		ans, _, err := timed(r, "many.test", AF_INET)
 		if err != nil || len(ans.Addrs) != maxAddrs {
 			t.Errorf("%d addresses, %v", len(ans.Addrs), err)
 		}

@@ -95,7 +95,7 @@ func (n *network) DialContext(ctx context.Context, nw, address string) (net.Conn
 	h := n.servers[addr]
 	switch nw {
 	case "udp":
-		c := &memUDP{n: n, server: addr, h: h, in: make(chan []byte, 4096), closed: make(chan struct{})}
+		c := &memUDP{n: n, server: addr, h: h, in: make(chan []byte, socketBuffer), closed: make(chan struct{})}
 		n.opened(1)
 		return c, nil
 	case "tcp":
@@ -162,6 +162,9 @@ func frame(raw []byte) []byte {
 	return append(binary.BigEndian.AppendUint16(nil, uint16(len(raw))), raw...)
 }
 
+// socketBuffer is how many datagrams a socket holds for its reader.
+const socketBuffer = 2 * maxRejects
+
 // memUDP is a connected UDP socket to a scripted server.
 type memUDP struct {
 	net.Conn // panics for what is not implemented
@@ -185,7 +188,7 @@ func (c *memUDP) Write(b []byte) (int, error) {
 		deliver := func(raw []byte) {
 			select {
 			case c.in <- raw:
-			case <-c.closed:
+			default: // full: a datagram is lost
 			}
 		}
 		if c.n.latency > 0 {

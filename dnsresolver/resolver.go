@@ -126,11 +126,17 @@ func (r *Resolver) LookupNetIP(ctx context.Context, network, host string) ([]net
 // search list. It ends when ctx does, or after the resolver's Timeout × Attempts.
 // The error is an *Error.
 func (r *Resolver) Lookup(ctx context.Context, host string, o LookupOptions) (Answer, error) {
-	l := &lookup{r: r, host: host}
-	if l.traced() {
-		l.id, l.start = r.lookups.Add(1), time.Now()
+	var l *lookup // not needed by a lookup that asks nobody and tells nobody
+	if r.cfg.Trace != nil {
+		l = &lookup{r: r, host: host, id: r.lookups.Add(1), start: time.Now()}
 	}
-	ans, f := l.run(ctx, o)
+	ans, f, done := r.withoutDNS(ctx, host, o)
+	if !done {
+		if l == nil {
+			l = &lookup{r: r, host: host}
+		}
+		ans, f = l.run(ctx, o)
+	}
 	if f.code != 0 {
 		err := &Error{Code: f.code, Host: host, Server: f.server, Err: f.err}
 		l.trace(Event{Kind: EventDone, Err: err})
@@ -145,21 +151,21 @@ func (r *Resolver) Lookup(ctx context.Context, host string, o LookupOptions) (An
 	return ans, nil
 }
 
+// withoutDNS checks the call and answers it if that takes no DNS.
+func (r *Resolver) withoutDNS(ctx context.Context, host string, o LookupOptions) (ans Answer, f failure, done bool) {
+	switch {
+	case o.Family != AF_UNSPEC && o.Family != AF_INET && o.Family != AF_INET6:
+		return Answer{}, failure{code: EAI_FAMILY}, true
+	case ctx.Err() != nil:
+		return Answer{}, contextFailure(ctx), true
+	case r.closed.Load():
+		return Answer{}, closedFailure, true
+	}
+	return r.local(host, o.Family)
+}
+
+// run asks DNS, within the time of the caller and of the resolver.
 func (l *lookup) run(ctx context.Context, o LookupOptions) (Answer, failure) {
-	switch o.Family {
-	case AF_UNSPEC, AF_INET, AF_INET6:
-	default:
-		return Answer{}, failure{code: EAI_FAMILY}
-	}
-	if ctx.Err() != nil {
-		return Answer{}, contextFailure(ctx)
-	}
-	if l.r.closed.Load() {
-		return Answer{}, closedFailure
-	}
-	if ans, f, done := l.r.local(l.host, o.Family); done {
-		return ans, f
-	}
 	if !l.r.begin() {
 		return Answer{}, closedFailure
 	}

@@ -79,7 +79,7 @@ func TestSearch(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			n := newNetwork(t)
 			r := n.resolver(Config{Servers: []Server{n.add("192.0.2.1", server)}, ResolvConfText: test.conf})
-			ans, err, _ := timed(r, test.host, AF_INET)
+			ans, _, err := timed(r, test.host, AF_INET)
 			switch {
 			case test.code != 0:
 				wantCode(t, err, test.code)
@@ -93,7 +93,7 @@ func TestSearch(t *testing.T) {
 		r := n.resolver(Config{
 			Servers: []Server{n.add("192.0.2.1", server)}, Search: []string{"sfz.test", "s2.test"}, Options: Options{StrictSearch: true},
 		})
-		_, err, _ := timed(r, "host", AF_INET)
+		_, _, err := timed(r, "host", AF_INET)
 		wantCode(t, err, EAI_AGAIN)
 	})
 }
@@ -105,7 +105,7 @@ func TestSearchQueries(t *testing.T) {
 		r := n.resolver(Config{
 			Servers: []Server{n.add("192.0.2.1", zone)}, Search: []string{"x.test", "y.test", "z.test"}, Ndots: 5,
 		})
-		ans, err, _ := timed(r, "a4.test", AF_UNSPEC)
+		ans, _, err := timed(r, "a4.test", AF_UNSPEC)
 		if err != nil || ans.Name != "a4.test" || len(n.asked()) != 8 {
 			t.Errorf("%v, %v, %d queries", ans, err, len(n.asked()))
 		}

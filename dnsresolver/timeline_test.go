@@ -8,7 +8,9 @@ import (
 	"net"
 	"net/netip"
 	"os"
+	"runtime"
 	"slices"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"testing/synctest"
@@ -20,10 +22,10 @@ import (
 func silent(query, sender) {}
 
 // lookup looks up host and returns how long it took.
-func timed(r *Resolver, host string, f Family) (Answer, error, time.Duration) {
+func timed(r *Resolver, host string, f Family) (Answer, time.Duration, error) {
 	start := time.Now()
 	ans, err := r.Lookup(context.Background(), host, LookupOptions{Family: f})
-	return ans, err, time.Since(start)
+	return ans, time.Since(start), err
 }
 
 // about fails the test unless d is at least want and at most 1 ms more.
@@ -46,7 +48,7 @@ func TestSilentServersDeadline(t *testing.T) {
 					list = append(list, n.add(fmt.Sprintf("192.0.2.%d", i+1), silent))
 				}
 				r := n.resolver(Config{Servers: list})
-				_, err, took := timed(r, "a4.test", AF_INET)
+				_, took, err := timed(r, "a4.test", AF_INET)
 				wantCode(t, err, EAI_AGAIN)
 				if !err.(*Error).Timeout() || !errors.Is(err, os.ErrDeadlineExceeded) {
 					t.Errorf("error %v is no timeout", err)
@@ -74,7 +76,7 @@ func TestShortDeadlineAsksEveryServer(t *testing.T) {
 		n := newNetwork(t)
 		list := []Server{n.add("192.0.2.1", silent), n.add("192.0.2.2", silent), n.add("192.0.2.3", zone)}
 		r := n.resolver(Config{Servers: list, ResolvConfText: "options timeout:1 attempts:1"})
-		_, err, took := timed(r, "a4.test", AF_INET)
+		_, took, err := timed(r, "a4.test", AF_INET)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -155,14 +157,14 @@ func TestDeadServerFirst(t *testing.T) {
 		n := newNetwork(t)
 		dead, good := n.add("192.0.2.1", silent), n.add("192.0.2.2", zone)
 		r := n.resolver(Config{Servers: []Server{dead, good}})
-		_, err, took := timed(r, "a4.test", AF_INET)
+		_, took, err := timed(r, "a4.test", AF_INET)
 		if err != nil {
 			t.Fatal(err)
 		}
 		about(t, "first lookup", took, initialRTO)
 
 		n.forget()
-		_, err, took = timed(r, "dual.test", AF_INET)
+		_, took, err = timed(r, "dual.test", AF_INET)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -175,7 +177,7 @@ func TestDeadServerFirst(t *testing.T) {
 
 		// After its penalty it is asked first again, and costs another RTO.
 		time.Sleep(minPenalty + time.Second)
-		_, _, took = timed(r, "a4.test", AF_INET)
+		_, took, _ = timed(r, "a4.test", AF_INET)
 		about(t, "after the penalty", took, initialRTO)
 	})
 }
@@ -189,7 +191,7 @@ func TestSlowServerIsStillHeard(t *testing.T) {
 			s.after(1500*time.Millisecond, message{answer: []rr{a(q.name, "192.0.2.93")}}.pack(q))
 		}
 		r := n.resolver(Config{Servers: []Server{n.add("192.0.2.1", slow), n.add("192.0.2.2", silent)}})
-		ans, err, took := timed(r, "slow.test", AF_INET)
+		ans, took, err := timed(r, "slow.test", AF_INET)
 		if err != nil || !slices.Equal(ans.Addrs, addrs("192.0.2.93")) {
 			t.Fatal(ans, err)
 		}
@@ -236,15 +238,15 @@ func TestSendTimes(t *testing.T) {
 func TestFreshIDAndSocketEachTime(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		n := newNetwork(t)
-		most := 0
-		h := func(query, sender) { most = max(most, n.connections()) }
+		var most atomic.Int32
+		h := func(query, sender) { most.Store(max(most.Load(), int32(n.connections()))) }
 		r := n.resolver(Config{Servers: []Server{n.add("192.0.2.1", h)}, Attempts: 5})
 		timed(r, "a4.test", AF_INET)
 		if got := len(n.asked()); got != 5 || n.dials != got {
 			t.Errorf("%d packets from %d sockets, want 5 from 5", got, n.dials)
 		}
-		if most > 2 { // the old one may close while the new one opens
-			t.Errorf("%d sockets open at once", most)
+		if most.Load() > 2 { // the old one may close while the new one opens
+			t.Errorf("%d sockets open at once", most.Load())
 		}
 	})
 }
@@ -264,7 +266,7 @@ func TestRTOAdapts(t *testing.T) {
 		for range 10 {
 			timed(r, "a4.test", AF_INET)
 		}
-		_, err, took := timed(r, "drop.test", AF_INET)
+		_, took, err := timed(r, "drop.test", AF_INET)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -295,7 +297,7 @@ func TestFailoverIsImmediate(t *testing.T) {
 				bad := n.add("192.0.2.1", h)
 				n.stream[bad.Addr] = func(c net.Conn) { readQuery(c) }
 				r := n.resolver(Config{Servers: []Server{bad, n.add("192.0.2.2", zone)}})
-				_, err, took := timed(r, "a4.test", AF_INET)
+				_, took, err := timed(r, "a4.test", AF_INET)
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -313,7 +315,7 @@ func TestUnreachable(t *testing.T) {
 		bad := n.add("192.0.2.1", silent)
 		n.refuse["udp "+bad.Addr.String()] = syscall.EHOSTUNREACH
 		r := n.resolver(Config{Servers: []Server{bad}, Search: []string{"s1.test"}, Ndots: 2})
-		_, err, took := timed(r, "a.b", AF_UNSPEC)
+		_, took, err := timed(r, "a.b", AF_UNSPEC)
 		wantCode(t, err, EAI_AGAIN)
 		if !errors.Is(err, syscall.EHOSTUNREACH) || err.(*Error).Server != bad.Addr {
 			t.Errorf("error %v, want EHOSTUNREACH of %v", err, bad)
@@ -325,7 +327,7 @@ func TestUnreachable(t *testing.T) {
 
 		// With a second server that works the first does not matter.
 		r = n.resolver(Config{Servers: []Server{bad, n.add("192.0.2.2", zone)}})
-		if _, err, took := timed(r, "a4.test", AF_INET); err != nil || took > time.Millisecond {
+		if _, took, err := timed(r, "a4.test", AF_INET); err != nil || took > time.Millisecond {
 			t.Error(err, took)
 		}
 	})
@@ -373,7 +375,7 @@ func TestTCPMisbehaves(t *testing.T) {
 			b := answer(c)
 			b[2] |= bitTC >> 8
 			c.Write(frame(b))
-		}, EAI_FAIL, roundDelay},
+		}, EAI_AGAIN, roundDelay},
 		{"malformed", func(c net.Conn) {
 			b := answer(c)
 			c.Write(frame(b[:len(b)-1]))
@@ -405,7 +407,7 @@ func TestTCPMisbehaves(t *testing.T) {
 				s := n.add("192.0.2.1", func(q query, s sender) { s.reply(q, message{flags: bitTC}) })
 				n.stream[s.Addr] = test.stream
 				r := n.resolver(Config{Servers: []Server{s}})
-				_, err, took := timed(r, "a4.test", AF_INET)
+				_, took, err := timed(r, "a4.test", AF_INET)
 				if test.want == 0 {
 					if err != nil {
 						t.Error(err)
@@ -433,7 +435,7 @@ func TestTCPConnectTimeout(t *testing.T) {
 			t.Fatal(err)
 		}
 		defer r.Close()
-		_, err, took := timed(r, "a4.test", AF_INET)
+		_, took, err := timed(r, "a4.test", AF_INET)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -462,7 +464,7 @@ func TestTCPOnly(t *testing.T) {
 				s.Proto = ProtoTCP
 			}
 			r := n.resolver(Config{Servers: []Server{s}, ResolvConfText: conf})
-			if _, err, _ := timed(r, "dual.test", AF_UNSPEC); err != nil {
+			if _, _, err := timed(r, "dual.test", AF_UNSPEC); err != nil {
 				t.Fatal(err)
 			}
 			for _, q := range n.asked() {
@@ -496,7 +498,7 @@ func TestFamilyGrace(t *testing.T) {
 			r := n.resolver(Config{
 				Servers: []Server{n.add("192.0.2.1", zone)}, FamilyGrace: test.grace, ResolvConfText: test.conf,
 			})
-			_, err, took := timed(r, test.host, AF_UNSPEC)
+			_, took, err := timed(r, test.host, AF_UNSPEC)
 			if test.code != 0 {
 				wantCode(t, err, test.code)
 			} else if err != nil {
@@ -509,11 +511,36 @@ func TestFamilyGrace(t *testing.T) {
 			}
 			// Nothing carries over to the next lookup (glibc's sticky
 			// single-request mode).
-			if ans, err, took := timed(r, "sf4.test", AF_UNSPEC); test.conf == "" && (err != nil || len(ans.Addrs) != 1 || took > time.Second) {
+			if ans, took, err := timed(r, "sf4.test", AF_UNSPEC); test.conf == "" && (err != nil || len(ans.Addrs) != 1 || took > time.Second) {
 				t.Errorf("next lookup: %v, %v, %v", ans, err, took)
 			}
 		})
 	}
+}
+
+// A lookup of both families over silent servers has at most two goroutines for
+// each server and two more.
+func TestGoroutineBound(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		n := newNetwork(t)
+		var list []Server
+		for i := range maxServers {
+			list = append(list, n.add(fmt.Sprintf("192.0.2.%d", i+1), silent))
+		}
+		r := n.resolver(Config{Servers: list, Attempts: 5})
+		before := runtime.NumGoroutine()
+		go timed(r, "a4.test", AF_UNSPEC)
+		most := 0
+		for range 50 {
+			time.Sleep(500 * time.Millisecond)
+			synctest.Wait()
+			most = max(most, runtime.NumGoroutine()-before-1) // without the caller
+		}
+		if most > 2*maxServers+2 || most < maxServers {
+			t.Errorf("%d goroutines, want at most %d", most, 2*maxServers+2)
+		}
+		time.Sleep(time.Minute)
+	})
 }
 
 // A and AAAA go out together, each from its own socket; with single-request,
@@ -524,7 +551,7 @@ func TestFamiliesInParallel(t *testing.T) {
 			n := newNetwork(t)
 			n.latency = 100 * time.Millisecond
 			r := n.resolver(Config{Servers: []Server{n.add("192.0.2.1", zone)}, ResolvConfText: conf})
-			ans, err, took := timed(r, "dual.test", AF_UNSPEC)
+			ans, took, err := timed(r, "dual.test", AF_UNSPEC)
 			if err != nil || len(ans.Addrs) != 4 {
 				t.Error(ans, err)
 			}

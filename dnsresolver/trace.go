@@ -113,4 +113,6 @@ func (l *lookup) trace(e Event) {
 	l.r.cfg.Trace(e)
 }
 
-func (l *lookup) traced() bool { return l.r.cfg.Trace != nil }
+// traced reports whether anybody listens. The nil lookup is one that nobody
+// listens to.
+func (l *lookup) traced() bool { return l != nil && l.r.cfg.Trace != nil }
