@@ -10,6 +10,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/userstack/userstack/stack"
+	"github.com/userstack/userstack/stack/link"
 	"github.com/userstack/userstack/stack/sockets"
 )
 
@@ -354,4 +356,36 @@ func TestLingerBoundsClose(t *testing.T) {
 	case <-time.After(20 * time.Second):
 		t.Error("close still waits although the peer has everything")
 	}
+}
+
+// T27: the receive window must grow with the path, to 6 MiB at least, as
+// Linux's does. Netstack advertises half of the buffer.
+func TestT27WindowGrows(t *testing.T) {
+	left, right := link.NewPipe(link.PipeConfig{GSOMaxSize: link.MaxGSOSize})
+	far, err := link.NewImpair(right, link.ImpairConfig{In: link.Impairment{Delay: 30 * time.Millisecond}})
+	check(t, err)
+	tuning := stack.TCP{MaxSendBuffer: 32 << 20} // the sender must not be what limits
+	a, b := newTunedHost(t, left, addrA, addrA6, tuning), newTunedHost(t, far, addrB, addrB6, tuning)
+	client, server := connected(t, a, b)
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		client.SendAll(make([]byte, 256<<20))
+	}()
+	const want = 2 * (6 << 20)
+	buf := make([]byte, 1<<20)
+	for received := 0; received < 256<<20; {
+		n := must[int](t)(server.RecvInto(buf, sockets.Within(time.Minute)))
+		if received += n; n == 0 {
+			break
+		}
+		if size := must[int](t)(server.GetSockOptInt(sockets.SOL_SOCKET, sockets.SO_RCVBUF)); size >= want {
+			check(t, client.Close())
+			<-done
+			return
+		}
+	}
+	t.Errorf("the receive buffer stayed below %d bytes", want)
+	check(t, client.Close())
+	<-done
 }

@@ -8,6 +8,7 @@ import (
 
 	"go.uber.org/goleak"
 	"gvisor.dev/gvisor/pkg/refs"
+	gstack "gvisor.dev/gvisor/pkg/tcpip/stack"
 
 	"github.com/userstack/userstack/stack"
 	"github.com/userstack/userstack/stack/link"
@@ -38,9 +39,14 @@ func pair(t testing.TB) (a, b *sockets.Host) {
 	return newHost(t, left, addrA, addrA6), newHost(t, right, addrB, addrB6)
 }
 
-func newHost(t testing.TB, l *link.PipeEnd, v4, v6 string) *sockets.Host {
+func newHost(t testing.TB, l gstack.LinkEndpoint, v4, v6 string) *sockets.Host {
 	t.Helper()
-	s, err := stack.New(stack.Config{NICs: []stack.NIC{{Link: l, Addrs: []netip.Prefix{
+	return newTunedHost(t, l, v4, v6, stack.TCP{})
+}
+
+func newTunedHost(t testing.TB, l gstack.LinkEndpoint, v4, v6 string, tuning stack.TCP) *sockets.Host {
+	t.Helper()
+	s, err := stack.New(stack.Config{TCP: tuning, NICs: []stack.NIC{{Link: l, Addrs: []netip.Prefix{
 		netip.MustParsePrefix(v4 + "/24"), netip.MustParsePrefix(v6 + "/64"),
 	}}}})
 	if err != nil {
