@@ -17,6 +17,7 @@ import (
 var farAddrs = []netip.Prefix{
 	netip.PrefixFrom(tuntest.Far.Addr(), 24),
 	netip.MustParsePrefix("2001:db8::1/64"),
+	netip.MustParsePrefix("fe80::1/64"),
 }
 
 func mustOpen(t *testing.T, config tun.Config) tun.Device {

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"os"
 	"syscall"
+
+	"github.com/userstack/userstack/tun/internal/ifconfig"
 )
 
 const privilegeRemedy = "run as root or give the program CAP_NET_ADMIN (setcap cap_net_admin+ep PROGRAM), " +
@@ -28,13 +30,13 @@ var remedies = []struct {
 	{"ioctl TUNSETIFF", syscall.E2BIG, "all queues of the device are in use"},
 	{"ioctl TUNGETIFF", syscall.ENOTTY, "the descriptor is not one of /dev/net/tun"},
 	{"ioctl TUNGETIFF", syscall.EBADFD, "the descriptor has not been attached to an interface (TUNSETIFF), or the interface was deleted"},
-	{"set link", syscall.EPERM, privilegeRemedy},
-	{"add address", syscall.EPERM, privilegeRemedy},
-	{"add address", syscall.EACCES, "IPv6 is disabled: \"sysctl -w net.ipv6.conf.all.disable_ipv6=0 net.ipv6.conf.default.disable_ipv6=0\""},
-	{"add route", syscall.EPERM, privilegeRemedy},
-	{"add route", syscall.EEXIST, "there is another route to that destination, which is not replaced"},
-	{"add route", syscall.ENETUNREACH, "the gateway is not on a link: add an address whose prefix has it"},
-	{"add route", syscall.EHOSTUNREACH, "the gateway is not on a link: add an address whose prefix has it"},
+	{ifconfig.OpSet, syscall.EPERM, privilegeRemedy},
+	{ifconfig.OpAddress, syscall.EPERM, privilegeRemedy},
+	{ifconfig.OpAddress, syscall.EACCES, "IPv6 is disabled: \"sysctl -w net.ipv6.conf.all.disable_ipv6=0 net.ipv6.conf.default.disable_ipv6=0\""},
+	{ifconfig.OpRoute, syscall.EPERM, privilegeRemedy},
+	{ifconfig.OpRoute, syscall.EEXIST, "there is another route to that destination, which is not replaced"},
+	{ifconfig.OpRoute, syscall.ENETUNREACH, "the gateway is not on a link: add an address whose prefix has it"},
+	{ifconfig.OpRoute, syscall.EHOSTUNREACH, "the gateway is not on a link: add an address whose prefix has it"},
 }
 
 // explain adds to an error which device it was about and what the remedy is.

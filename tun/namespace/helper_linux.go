@@ -11,10 +11,10 @@ import (
 	"strings"
 	"syscall"
 
-	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
 
 	"github.com/userstack/userstack/tun"
+	"github.com/userstack/userstack/tun/internal/ifconfig"
 )
 
 // helperName is the argv[0] that makes a process a helper.
@@ -113,12 +113,8 @@ func serve(control *net.UnixConn) bool {
 }
 
 func setup(req request, _ []int) (reply, []int, error) {
-	lo, err := netlink.LinkByName("lo")
-	if err == nil {
-		err = netlink.LinkSetUp(lo)
-	}
-	if err != nil {
-		return reply{}, nil, fmt.Errorf("namespace: set lo up: %w", os.NewSyscallError("netlink", err))
+	if err := ifconfig.Configure("lo", ifconfig.Config{}); err != nil {
+		return reply{}, nil, fmt.Errorf("namespace: lo: %w", err)
 	}
 	for name, value := range req.Sysctl {
 		path := "/proc/sys/" + strings.ReplaceAll(name, ".", "/")

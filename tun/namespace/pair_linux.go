@@ -3,13 +3,14 @@ package namespace
 import (
 	"errors"
 	"fmt"
-	"net"
 	"net/netip"
 	"os"
 	"syscall"
 
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
+
+	"github.com/userstack/userstack/tun/internal/ifconfig"
 )
 
 // vethName is what the interfaces of a pair are called at both ends.
@@ -111,24 +112,9 @@ func makeVeth(req request, _ []int) (reply, []int, error) {
 
 // setAddresses gives an interface its MTU and addresses and brings it up.
 func setAddresses(req request, _ []int) (reply, []int, error) {
-	link, err := netlink.LinkByName(req.Link)
-	if err == nil && req.MTU != 0 {
-		err = netlink.LinkSetMTU(link, req.MTU)
-	}
-	for _, p := range req.Addrs {
-		addr := &netlink.Addr{IPNet: &net.IPNet{IP: p.Addr().AsSlice(), Mask: net.CIDRMask(p.Bits(), p.Addr().BitLen())}}
-		if p.Addr().Is6() {
-			addr.Flags = unix.IFA_F_NODAD // usable at once: the other end is ours too
-		}
-		if err == nil {
-			err = netlink.AddrAdd(link, addr)
-		}
-	}
-	if err == nil {
-		err = netlink.LinkSetUp(link)
-	}
+	err := ifconfig.Configure(req.Link, ifconfig.Config{MTU: req.MTU, Addrs: req.Addrs})
 	if err != nil {
-		return reply{}, nil, fmt.Errorf("namespace: set up %s: %w", req.Link, os.NewSyscallError("netlink", err))
+		err = fmt.Errorf("namespace: %s: %w", req.Link, err)
 	}
-	return reply{}, nil, nil
+	return reply{}, nil, err
 }
