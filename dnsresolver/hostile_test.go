@@ -374,8 +374,8 @@ func TestNoServers(t *testing.T) {
 			}
 			about(t, "no servers", took, 0)
 		}
-		if n.dials != 0 {
-			t.Errorf("%d sockets opened", n.dials)
+		if n.dialed() != 0 {
+			t.Errorf("%d sockets opened", n.dialed())
 		}
 		// With a loopback interface it is an ordinary server.
 		n.add("127.0.0.53", zone)

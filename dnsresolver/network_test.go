@@ -74,6 +74,20 @@ func (n *network) asked() []query {
 	return append([]query(nil), n.queries...)
 }
 
+// sent returns when the queries so far were sent.
+func (n *network) sent() []time.Time {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return append([]time.Time(nil), n.times...)
+}
+
+// dialed returns how many connections were opened so far.
+func (n *network) dialed() int {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.dials
+}
+
 // forget forgets the queries so far.
 func (n *network) forget() {
 	n.mu.Lock()

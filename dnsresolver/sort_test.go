@@ -74,6 +74,12 @@ func TestSortAddresses(t *testing.T) {
 			want:   addrs("192.0.2.1", "2001:db8::1", "2001:db8::2"),
 		},
 		{
+			name:   "unusable after a bad match",
+			routes: routes{"::/0": "fe80::2"},
+			in:     addrs("192.0.2.1", "2002:c633:6401::1"),
+			want:   addrs("2002:c633:6401::1", "192.0.2.1"),
+		},
+		{
 			name:   "IPv4 before ULA of another site",
 			routes: routes{"0.0.0.0/0": "198.51.100.117", "::/0": "2001:db8::2"},
 			in:     addrs("fd00::1", "192.0.2.1"),

@@ -199,6 +199,26 @@ func TestSlowServerIsStillHeard(t *testing.T) {
 	})
 }
 
+// The answer of one server ends the wait for the others, also when the lookup
+// goes on.
+func TestAnswerClosesOtherSockets(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		n := newNetwork(t)
+		r := n.resolver(Config{Servers: []Server{n.add("192.0.2.1", silent), n.add("192.0.2.2", func(q query, s sender) {
+			if q.name == "a.test" {
+				s.reply(q, message{answer: []rr{cname("a.test", "b.test")}})
+			}
+		})}})
+		go timed(r, "a.test", AF_INET)
+		time.Sleep(initialRTO + minRTO/2)
+		synctest.Wait()
+		if got := n.connections(); got != 1 || len(n.asked()) != 3 {
+			t.Errorf("%d sockets open after %d queries, want 1 after 3", got, len(n.asked()))
+		}
+		r.Close()
+	})
+}
+
 // The times at which queries go out to one and to two silent servers.
 func TestSendTimes(t *testing.T) {
 	const ms = time.Millisecond
@@ -220,10 +240,11 @@ func TestSendTimes(t *testing.T) {
 			r := n.resolver(Config{Servers: list, Attempts: test.attempts})
 			start := time.Now()
 			timed(r, "a4.test", AF_INET)
-			if len(n.times) != len(test.from) {
-				t.Fatalf("%+v: %d packets", test, len(n.times))
+			times := n.sent()
+			if len(times) != len(test.from) {
+				t.Fatalf("%+v: %d packets", test, len(times))
 			}
-			for i, at := range n.times {
+			for i, at := range times {
 				if d := at.Sub(start); d < test.from[i] || d > test.to[i] {
 					t.Errorf("%d servers, %d attempts: packet %d at %v, want %v to %v",
 						test.servers, test.attempts, i, d, test.from[i], test.to[i])
@@ -242,8 +263,8 @@ func TestFreshIDAndSocketEachTime(t *testing.T) {
 		h := func(query, sender) { most.Store(max(most.Load(), int32(n.connections()))) }
 		r := n.resolver(Config{Servers: []Server{n.add("192.0.2.1", h)}, Attempts: 5})
 		timed(r, "a4.test", AF_INET)
-		if got := len(n.asked()); got != 5 || n.dials != got {
-			t.Errorf("%d packets from %d sockets, want 5 from 5", got, n.dials)
+		if got := len(n.asked()); got != 5 || n.dialed() != got {
+			t.Errorf("%d packets from %d sockets, want 5 from 5", got, n.dialed())
 		}
 		if most.Load() > 2 { // the old one may close while the new one opens
 			t.Errorf("%d sockets open at once", most.Load())
@@ -321,8 +342,8 @@ func TestUnreachable(t *testing.T) {
 			t.Errorf("error %v, want EHOSTUNREACH of %v", err, bad)
 		}
 		about(t, "unreachable", took, roundDelay)
-		if n.dials != 4 { // A and AAAA, two rounds
-			t.Errorf("%d sockets", n.dials)
+		if n.dialed() != 4 { // A and AAAA, two rounds
+			t.Errorf("%d sockets", n.dialed())
 		}
 
 		// With a second server that works the first does not matter.
@@ -418,6 +439,10 @@ func TestTCPMisbehaves(t *testing.T) {
 				if took < test.took || took > test.took+5*time.Millisecond {
 					t.Errorf("took %v, want %v", took, test.took)
 				}
+				// Time enough is left for a second attempt.
+				if got := len(n.asked()); test.want != 0 && got != 2 {
+					t.Errorf("asked %d times over UDP, want 2", got)
+				}
 			})
 		})
 	}
@@ -440,6 +465,17 @@ func TestTCPConnectTimeout(t *testing.T) {
 			t.Fatal(err)
 		}
 		about(t, "connect timeout", took, tcpConnectTimeout)
+
+		// The only server, over TCP only: two attempts.
+		s.Proto = ProtoTCP
+		only, err := New(Config{Transport: tr, Servers: []Server{s}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer only.Close()
+		_, took, err = timed(only, "a4.test", AF_INET)
+		wantCode(t, err, EAI_AGAIN)
+		about(t, "two connect timeouts", took, 2*tcpConnectTimeout+roundDelay)
 	})
 }
 
@@ -556,8 +592,8 @@ func TestFamiliesInParallel(t *testing.T) {
 				t.Error(ans, err)
 			}
 			about(t, conf, took, want)
-			if n.dials != 2 {
-				t.Errorf("%d sockets, want 2", n.dials)
+			if n.dialed() != 2 {
+				t.Errorf("%d sockets, want 2", n.dialed())
 			}
 		})
 	}

