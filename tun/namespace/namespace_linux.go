@@ -1,6 +1,7 @@
 package namespace
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
@@ -82,27 +83,45 @@ func controlPair() (ours *net.UnixConn, theirs *os.File, err error) {
 
 // startHelper starts the helper in the best kind of namespace that it may have.
 func startHelper(control *os.File) (cmd *exec.Cmd, user bool, err error) {
+	const both = unix.CLONE_NEWUSER | unix.CLONE_NEWNET
 	kinds := []*syscall.SysProcAttr{
-		{Cloneflags: unix.CLONE_NEWUSER | unix.CLONE_NEWNET, UidMappings: mapSelf(os.Geteuid()), GidMappings: mapSelf(os.Getegid())},
+		{Cloneflags: both, UidMappings: mapSelf(os.Geteuid()), GidMappings: mapSelf(os.Getegid())},
 	}
 	if os.Geteuid() == 0 {
 		all := &syscall.SysProcAttr{
-			Cloneflags:                 unix.CLONE_NEWUSER | unix.CLONE_NEWNET,
+			Cloneflags:                 both,
 			UidMappings:                mapAll("/proc/self/uid_map"),
 			GidMappings:                mapAll("/proc/self/gid_map"),
 			GidMappingsEnableSetgroups: true,
 		}
 		kinds = []*syscall.SysProcAttr{all, kinds[0], {Cloneflags: unix.CLONE_NEWNET}}
 	}
-	var errs []error
+	var first error // the others are only fallbacks
 	for _, attr := range kinds {
-		cmd = helperCommand(control, attr)
-		if err = cmd.Start(); err == nil {
+		err := allowed(attr.Cloneflags)
+		if err == nil {
+			cmd = helperCommand(control, attr)
+			err = cmd.Start()
+		}
+		if err == nil {
 			return cmd, attr.Cloneflags&unix.CLONE_NEWUSER != 0, nil
 		}
-		errs = append(errs, err)
+		first = cmp.Or(first, err)
 	}
-	return nil, false, errs[0] // the others are only fallbacks from it
+	return nil, false, first
+}
+
+// allowed asks the kernel whether this process may make such namespaces, with a
+// fork that makes them and then finds no file to exec. Go leaves two
+// descriptors open when a start with UidMappings fails for that reason
+// (syscall.forkAndExecInChild's mapPipe, go1.26).
+func allowed(flags uintptr) error {
+	cmd := exec.Cmd{Path: "/proc/self/no-such-file", SysProcAttr: &syscall.SysProcAttr{Unshareflags: flags}}
+	errno, ok := errors.AsType[syscall.Errno](cmd.Start())
+	if !ok || errno == unix.ENOENT {
+		return nil
+	}
+	return os.NewSyscallError("unshare", errno)
 }
 
 // mapSelf maps one id to root.
