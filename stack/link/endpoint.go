@@ -122,8 +122,8 @@ func (e *Endpoint) Capabilities() stack.LinkEndpointCapabilities {
 func (e *Endpoint) GSOMaxSize() uint32 { return MaxGSOSize }
 
 // SupportedGSO implements stack.GSOEndpoint. It says that the host segments,
-// whatever the device can do: one large segment through netstack and cut here
-// costs less than many small ones through it.
+// whatever the device can do: what the device cannot is done here, so that
+// there is one path, and a connection need not know.
 func (e *Endpoint) SupportedGSO() stack.SupportedGSO { return stack.HostGSOSupported }
 
 // RequireWireForm makes the endpoint hand up only packets in wire form from

@@ -38,12 +38,12 @@ func (e *Endpoint) readAll(queue int) {
 			packets[i] = frames[i].refill()
 		}
 		n, err := e.device.Read(queue, packets[:], sizes[:])
-		for i := range n {
-			e.stats.rx[e.receive(&frames[i], sizes[i])].Add(1)
-		}
 		if n > 0 {
 			e.faults.clear(&e.faults.read)
 			pause = firstPause
+		}
+		for i := range n {
+			e.stats.rx[e.receive(&frames[i], sizes[i])].Add(1)
 		}
 		if n == 0 && err == nil {
 			err = io.ErrNoProgress

@@ -21,6 +21,9 @@ const allOffloads = FeatureCSUM | FeatureGuestCSUM | FeatureGuestTSO4 | FeatureG
 // fakeQueue is how much a fake device holds, in bytes, before it drops.
 const fakeQueue = 32 << 20
 
+// iovMax is how many slices a packet may have (Linux UIO_MAXIOV).
+const iovMax = 1024
+
 // A fakeDevice is one of two devices joined back to back. Like the kernel it
 // refuses a virtio header that asks for what it has not, and it checks that
 // every packet written is what its header says.
@@ -126,7 +129,7 @@ func (d *fakeDevice) Write(queue int, packets [][][]byte) (int, error) {
 
 func (d *fakeDevice) write(queue int, packet [][]byte) error {
 	h := parseVirtioHeader(packet[0])
-	if len(packet[0]) != virtioHeaderSize {
+	if len(packet[0]) != virtioHeaderSize || len(packet) > iovMax {
 		return syscall.EINVAL
 	}
 	want := uint64(0)

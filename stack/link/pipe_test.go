@@ -24,8 +24,8 @@ func TestPipeTCP(t *testing.T) {
 				t.Parallel()
 				a, b := NewPipe(cfg)
 				near, far := connect(t, newHost(t, 1, a), newHost(t, 2, b), v)
-				transfer(t, near, far, 8<<20)
-				transfer(t, far, near, 8<<20)
+				transfer(t, near, far, 3<<20)
+				transfer(t, far, near, 3<<20)
 				if s := a.Stats(); s.QueueFull+s.Oversize > 0 || s.Delivered == 0 {
 					t.Errorf("stats %+v", s)
 				}
@@ -122,14 +122,6 @@ func TestPipeBothWays(t *testing.T) {
 			}
 		})
 	}
-}
-
-// TestPipeShortQueue loses packets of its own making, and no bytes.
-func TestPipeShortQueue(t *testing.T) {
-	a, b := NewPipe(PipeConfig{QueueBytes: 64 << 10})
-	near, far := connect(t, newHost(t, 1, a), newHost(t, 2, b), "4")
-	transfer(t, near, far, 2<<20)
-	t.Logf("lost %d of %d packets", b.Stats().QueueFull, b.Stats().QueueFull+b.Stats().Delivered)
 }
 
 // write sends a packet of the given payload.
