@@ -53,7 +53,7 @@ func inside(t *testing.T, wrapper ...string) bool {
 	}
 	argv := append(wrapper, exe, "-test.run=^"+t.Name()+"$", "-test.v", "-test.timeout=60s")
 	cmd := ns.Command(argv[0], argv[1:]...)
-	cmd.Env = append(os.Environ(), insideEnv+"=1")
+	cmd.Env = append(os.Environ(), "GORACE=atexit_sleep_ms=0", insideEnv+"=1")
 	out, err := cmd.CombinedOutput()
 	switch {
 	case err != nil:

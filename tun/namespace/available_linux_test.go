@@ -24,7 +24,7 @@ func under(t *testing.T, script string) bool {
 		skip(t, err)
 	}
 	cmd := exec.Command("unshare", "-Ur", "-mn", "sh", "-c", script, "sh", os.Args[0], "-test.run=^"+t.Name()+"$", "-test.v")
-	cmd.Env = append(os.Environ(), "USERSTACK_TEST_UNDER=1")
+	cmd.Env = append(os.Environ(), "GORACE=atexit_sleep_ms=0", "USERSTACK_TEST_UNDER=1")
 	out, err := cmd.CombinedOutput()
 	if err != nil || !bytes.Contains(out, []byte("--- PASS: "+t.Name())) {
 		t.Fatalf("%v\n%s", err, out)
@@ -104,7 +104,7 @@ func asNobody(t *testing.T) {
 	}
 	defer exe.Close()
 	cmd := exec.Command("/proc/self/fd/3", "-test.run=^"+t.Name()+"$", "-test.v")
-	cmd.Dir, cmd.ExtraFiles, cmd.Env = "/", []*os.File{exe}, append(os.Environ(), "USERSTACK_TEST_UNDER=1")
+	cmd.Dir, cmd.ExtraFiles, cmd.Env = "/", []*os.File{exe}, append(os.Environ(), "GORACE=atexit_sleep_ms=0", "USERSTACK_TEST_UNDER=1")
 	if os.Geteuid() == 0 {
 		const nobody = 65534
 		cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: nobody, Gid: nobody}}

@@ -229,7 +229,7 @@ func TestParentDies(t *testing.T) {
 		skip(t, err)
 	}
 	cmd := exec.Command(os.Args[0], "-test.run=^TestParentDies$")
-	cmd.Env = append(os.Environ(), "USERSTACK_TEST_PARENT=1")
+	cmd.Env = append(os.Environ(), "GORACE=atexit_sleep_ms=0", "USERSTACK_TEST_PARENT=1")
 	out, err := cmd.StdoutPipe()
 	if err != nil {
 		t.Fatal(err)
