@@ -63,15 +63,16 @@ type rcodeError wire.RCode
 
 func (e rcodeError) Error() string { return "server replied " + wire.RCode(e).String() }
 
-// run holds the conversation and reports how it ended.
-func (a *attempt) run(ctx context.Context, edns bool) {
+// run holds the conversation and reports how it ended. payload is the reply size
+// to advertise with EDNS in bytes; 0 asks without EDNS.
+func (a *attempt) run(ctx context.Context, payload uint16) {
 	select {
 	case a.server.slots <- struct{}{}:
 		defer func() { <-a.server.slots }()
 	case <-ctx.Done():
 		return
 	}
-	answer, v, err := a.converse(ctx, edns)
+	answer, v, err := a.converse(ctx, payload)
 	if ctx.Err() != nil {
 		return // nobody waits for it
 	}
@@ -91,15 +92,15 @@ func (a *attempt) run(ctx context.Context, edns bool) {
 }
 
 // converse asks, once more without EDNS if that was the trouble.
-func (a *attempt) converse(ctx context.Context, edns bool) (walked, verdict, error) {
-	answer, v, err := a.askOnce(ctx, edns)
-	if !edns || !errors.Is(err, errEDNS) {
+func (a *attempt) converse(ctx context.Context, payload uint16) (walked, verdict, error) {
+	answer, v, err := a.askOnce(ctx, payload)
+	if !errors.Is(err, errEDNS) {
 		return answer, v, err
 	}
 	if !a.goOn(eventPlain) {
 		return walked{}, v, err
 	}
-	answer, v, err = a.askOnce(ctx, false)
+	answer, v, err = a.askOnce(ctx, 0)
 	if v == verdictAnswer {
 		a.server.withoutEDNS(time.Now())
 	}
@@ -110,8 +111,8 @@ func (a *attempt) converse(ctx context.Context, edns bool) (walked, verdict, err
 var errEDNS = errors.New("EDNS may not be understood")
 
 // askOnce sends one query and judges the reply.
-func (a *attempt) askOnce(ctx context.Context, edns bool) (walked, verdict, error) {
-	msg, err := a.ask(ctx, edns)
+func (a *attempt) askOnce(ctx context.Context, payload uint16) (walked, verdict, error) {
+	msg, err := a.ask(ctx, payload)
 	switch {
 	case errors.Is(err, wire.ErrMalformed):
 		return walked{}, verdictMalformed, err
@@ -121,7 +122,7 @@ func (a *attempt) askOnce(ctx context.Context, edns bool) (walked, verdict, erro
 		return walked{}, verdictUnreachable, err
 	}
 	answer, v, err := judge(msg, a.x.q)
-	if edns && suspectEDNS(msg) {
+	if payload != 0 && suspectEDNS(msg) {
 		err = fmt.Errorf("%w (%w)", err, errEDNS)
 	}
 	return answer, v, err
@@ -141,15 +142,13 @@ func suspectEDNS(msg *wire.Message) bool {
 
 // ask sends one query over UDP, and over TCP when the reply says that it is
 // truncated or when so many forged ones came that UDP cannot be trusted.
-func (a *attempt) ask(ctx context.Context, edns bool) (*wire.Message, error) {
+func (a *attempt) ask(ctx context.Context, payload uint16) (*wire.Message, error) {
 	q := wire.Query{
-		ID:   randomID(),
-		Name: a.x.q.name,
-		Type: a.x.q.typ,
-		AD:   a.x.l.set.options.TrustAD,
-	}
-	if edns {
-		q.UDPSize = udpPayload
+		ID:      randomID(),
+		Name:    a.x.q.name,
+		Type:    a.x.q.typ,
+		AD:      a.x.l.set.options.TrustAD,
+		UDPSize: payload,
 	}
 	if a.x.l.overTCP(a.server) {
 		return a.askTCP(ctx, q)

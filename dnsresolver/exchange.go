@@ -18,17 +18,18 @@ import (
 //	  │            │
 //	  │            └─ it failed: next server at once
 //	  └─ silent for its RTO: ask the next one too, and keep listening
-//	after all were asked, a new round with the RTO doubled, until the attempts
-//	or the lookup's time are used up
+//	after all were asked, a new round with the RTO doubled, until the packets
+//	or the lookup's time are used up; servers that all failed get as many
+//	rounds as there are attempts
 
 const (
 	// maxQueries bounds the exchanges of a resolver that run at the same time.
 	maxQueries = 512
 	// maxPackets bounds the packets of one exchange, a TCP connection counting
-	// as one. fallbackPackets are those beyond one for each server and attempt,
-	// for TCP after a truncated reply and for servers that choke on EDNS.
-	maxPackets      = 16
-	fallbackPackets = 2
+	// as one. extraPackets are those beyond one for each server and attempt: for
+	// TCP after a truncated reply, for servers that choke on EDNS, for losses.
+	maxPackets   = 16
+	extraPackets = 2
 	// roundDelay is the pause before servers that all failed are asked again.
 	roundDelay = 250 * time.Millisecond
 )
@@ -81,7 +82,7 @@ func (l *lookup) exchange(ctx context.Context, q question) (walked, failure, sta
 		l: l, q: q, order: order,
 		live: make(map[*server]*attempt, len(order)),
 	}
-	limit := min(l.set.attempts*len(order)+fallbackPackets, maxPackets)
+	limit := min(l.set.attempts*len(order)+extraPackets, maxPackets)
 	x.packets.Store(int32(limit))
 	// Every packet makes at most two events, so an attempt never waits to
 	// post one, even when nobody reads them any more.
@@ -132,9 +133,11 @@ func (x *exchange) answered(ev event) (walked, failure, status) {
 	return ev.answer, failure{}, ev.answer.status
 }
 
-// more reports whether the timeline has another query to send.
+// more reports whether the timeline has another query to send. The configured
+// attempts are for servers that fail; to silence, which may be a lost packet,
+// whatever is left of the packets is sent.
 func (x *exchange) more() bool {
-	return x.pos < x.l.set.attempts*len(x.order) && x.packets.Load() > 0
+	return x.packets.Load() > 0 && (x.pos < x.l.set.attempts*len(x.order) || len(x.live) > 0)
 }
 
 // sendNext begins the next attempt and sets the timer for the one after it. A
@@ -142,7 +145,7 @@ func (x *exchange) more() bool {
 // again by itself; when all are, the end of one of them comes next.
 func (x *exchange) sendNext(ctx context.Context) {
 	n := len(x.order)
-	for pos := x.pos; x.more() && pos < x.l.set.attempts*n; pos++ {
+	for pos := x.pos; x.more() && pos < x.pos+n; pos++ {
 		s := x.order[pos%n]
 		if old := x.live[s]; old != nil {
 			if old.tcp {
@@ -158,18 +161,20 @@ func (x *exchange) sendNext(ctx context.Context) {
 		x.arm(x.wait(ctx, s, pos/n))
 		return
 	}
-	x.timer.Stop()
 }
 
 // begin starts an attempt at s.
 func (x *exchange) begin(ctx context.Context, s *server) {
 	ctx, cancel := context.WithCancel(ctx)
 	a := &attempt{x: x, server: s, cancel: cancel, begun: time.Now(), tcp: x.l.overTCP(s)}
-	edns := !x.l.set.options.NoEDNS0 && !x.plain[s] && s.edns(time.Now())
+	payload := uint16(udpPayload)
+	if x.l.set.options.NoEDNS0 || x.plain[s] || !s.edns(time.Now()) {
+		payload = 0
+	}
 	x.live[s], x.last = a, a
 	x.l.r.running.Go(func() {
 		defer cancel()
-		a.run(ctx, edns)
+		a.run(ctx, payload)
 	})
 }
 

@@ -29,7 +29,7 @@ var allowedUse = map[string][]string{
 
 // allowedImports are the packages that cannot reach a network.
 var allowedImports = []string{
-	"bytes", "context", "crypto/rand", "encoding/binary", "errors", "fmt", "io", "io/fs", "math/bits", "math/rand/v2",
+	"bytes", "cmp", "context", "crypto/rand", "encoding/binary", "errors", "fmt", "io", "io/fs", "math/bits", "math/rand/v2",
 	"net/netip", "slices", "strconv", "strings", "sync", "sync/atomic", "time",
 	"github.com/userstack/userstack/dnsresolver/internal/wire",
 }

@@ -47,6 +47,8 @@ func TestLookupsOfOneServer(t *testing.T) {
 		{host: "notimp.test", code: EAI_AGAIN, within: second},
 		{host: "formerr.test", code: EAI_FAIL, within: second}, // glibc: NONAME
 		{host: "lame.test", code: EAI_AGAIN, within: second},   // musl: NODATA
+		{host: "authnodata.test", code: EAI_NODATA},
+		{host: "cnsoa.test", family: AF_INET, code: EAI_NODATA, asked: 1}, // the server said that there is no more
 		{host: "case.test", want: "192.0.2.90"},
 		{host: "wrongq.test", code: EAI_AGAIN, within: 10 * second}, // musl accepts it
 		{host: "wrongowner.test", code: EAI_NODATA},                 // Go, musl and c-ares accept it
@@ -109,62 +111,6 @@ func TestLookupsOfOneServer(t *testing.T) {
 				}
 			})
 		})
-	}
-}
-
-// With strict-error, both families must have been answered.
-func TestStrictError(t *testing.T) {
-	for host, code := range map[string]EAI{
-		"sf6.test": EAI_AGAIN, "sf4.test": EAI_AGAIN, "ref6.test": EAI_AGAIN,
-		"nx6.test": 0, "dual.test": 0, "a4.test": 0, "nx.test": EAI_NONAME,
-	} {
-		synctest.Test(t, func(t *testing.T) {
-			n := newNetwork(t)
-			r := n.resolver(Config{Servers: []Server{n.add("192.0.2.1", zone)}, Options: Options{StrictError: true}})
-			_, _, err := timed(r, host, AF_UNSPEC)
-			if code != 0 {
-				wantCode(t, err, code)
-			} else if err != nil {
-				t.Errorf("%s: %v", host, err)
-			}
-		})
-	}
-}
-
-// The table of what two families come to, written out.
-func TestCombine(t *testing.T) {
-	const (
-		data, nodata, nx = statusData, statusNoData, statusNXDomain
-		temp, mute       = statusTemporary, statusUnanswered
-		broken, stopped  = statusBroken, statusStopped
-	)
-	order := []status{data, nodata, nx, temp, mute, broken, stopped}
-	want := [][]status{ // rows: A, columns: AAAA
-		{data, data, data, data, data, data, stopped},
-		{data, nodata, nodata, temp, mute, broken, stopped},
-		{data, nodata, nx, temp, mute, broken, stopped},
-		{data, temp, temp, temp, mute, temp, stopped},
-		{data, mute, mute, mute, mute, mute, stopped},
-		{data, broken, broken, temp, mute, broken, stopped},
-		{stopped, stopped, stopped, stopped, stopped, stopped, stopped},
-	}
-	strict := map[status]bool{temp: true, mute: true, broken: true}
-	for i, v4 := range order {
-		for j, v6 := range order {
-			if got := (Options{}).combine(v4, v6); got != want[i][j] {
-				t.Errorf("combine(%d, %d) = %d, want %d", v4, v6, got, want[i][j])
-			}
-			wanted := want[i][j]
-			if wanted == data && strict[min(v4, v6)] {
-				wanted = min(v4, v6)
-			}
-			if got := (Options{StrictError: true}).combine(v4, v6); got != wanted {
-				t.Errorf("strict combine(%d, %d) = %d, want %d", v4, v6, got, wanted)
-			}
-		}
-		if got := (Options{}).combine(v4, statusNotAsked); got != v4 {
-			t.Errorf("combine(%d, not asked) = %d", v4, got)
-		}
 	}
 }
 
@@ -280,6 +226,30 @@ func TestTTLAndAD(t *testing.T) {
 			}
 		})
 	}
+}
+
+// The TTL is the shortest, over both families and all messages.
+func TestShortestTTL(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		n := newNetwork(t)
+		r := n.resolver(Config{Servers: []Server{n.add("192.0.2.1", func(q query, s sender) {
+			if q.name == "swapped.test" {
+				m := message{answer: []rr{byType(q, q.name, "192.0.2.1", "2001:db8::1")}}
+				m.answer[0].ttl = uint32(typeA + typeAAAA - q.typ) // 28 or 1
+				s.reply(q, m)
+				return
+			}
+			zone(q, s)
+		})}})
+		for host, want := range map[string]time.Duration{
+			"longttl.test": 300 * time.Second, "cnlong.test": time.Minute, "twottls.test": time.Second, "swapped.test": time.Second,
+		} {
+			ans, _, err := timed(r, host, AF_UNSPEC)
+			if err != nil || ans.TTL != want {
+				t.Errorf("%s: %v, %v, want %v", host, ans.TTL, err, want)
+			}
+		}
+	})
 }
 
 // At most maxAddrs addresses are returned, whatever is sent.

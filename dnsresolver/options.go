@@ -27,7 +27,7 @@ type Options struct {
 	// reported at the end.
 	StrictSearch bool
 	// UseEnv reads RES_OPTIONS and LOCALDOMAIN from the environment, once, in
-	// New. They win over the file.
+	// New. Their numbers and domains win over the file's; switches add up.
 	UseEnv bool
 }
 

@@ -38,6 +38,14 @@ func TestCandidates(t *testing.T) {
 	}
 }
 
+func TestCandidatesOfConfig(t *testing.T) {
+	r := newNetwork(t).resolver(Config{Search: []string{"s1.test.", ".", "s2.test"}})
+	got := r.current.Load().candidates("a")
+	if want := []string{"a.s1.test", "a", "a.s2.test"}; !slices.Equal(got, want) {
+		t.Errorf("%v, want %v", got, want)
+	}
+}
+
 // How each outcome of a candidate leads on, and what the search comes to.
 func TestSearch(t *testing.T) {
 	// Under these the server fails in the way of the name; hosts exist in s2.

@@ -1,6 +1,7 @@
 package dnsresolver
 
 import (
+	"cmp"
 	"math/bits"
 	"net/netip"
 	"slices"
@@ -43,12 +44,12 @@ const maxPrefixCompare = 64
 // destination is an address with what the rules need to know of it.
 type destination struct {
 	addr       netip.Addr
-	usable     bool // there is a source address, and so a route
+	unusable   int // 1 without a source address, and so a route
+	otherScope int // 1 unless the scope is that of the source
+	otherLabel int // 1 unless the label is that of the source
 	precedence int
 	scope      int
-	sameScope  bool // as the source
-	sameLabel  bool // as the source
-	common     int  // leading bits shared with the source; rule 9
+	common     int // leading bits shared with the source
 }
 
 // sort puts addrs in the order in which to try them: by the file's sortlist,
@@ -80,14 +81,21 @@ func (r *Resolver) sort(addrs []netip.Addr) {
 // destination looks up what the rules need to know of addr.
 func (r *Resolver) destination(policy []PolicyEntry, addr netip.Addr) destination {
 	row := policyFor(policy, addr)
-	d := destination{addr: addr, precedence: row.Precedence, scope: scopeOf(addr)}
+	d := destination{
+		addr: addr, unusable: 1, otherScope: 1, otherLabel: 1,
+		precedence: row.Precedence, scope: scopeOf(addr),
+	}
 	src, ok := r.cfg.Routes.SourceFor(addr.Unmap())
 	if !ok || !src.IsValid() {
 		return d
 	}
-	d.usable = true
-	d.sameScope = scopeOf(src) == d.scope
-	d.sameLabel = policyFor(policy, src).Label == row.Label
+	d.unusable = 0
+	if scopeOf(src) == d.scope {
+		d.otherScope = 0
+	}
+	if policyFor(policy, src).Label == row.Label {
+		d.otherLabel = 0
+	}
 	d.common = r.commonPrefix(src, addr)
 	return d
 }
@@ -96,29 +104,22 @@ func (r *Resolver) destination(policy []PolicyEntry, addr netip.Addr) destinatio
 // addresses that are deprecated), 4 (mobile home addresses) and 7 (tunnels) make
 // no difference here.
 func compareDestinations(a, b destination) int {
-	switch {
-	case a.usable != b.usable: // rule 1: avoid unusable destinations
-		return first(a.usable)
-	case a.sameScope != b.sameScope: // rule 2: prefer matching scope
-		return first(a.sameScope)
-	case a.sameLabel != b.sameLabel: // rule 5: prefer matching label
-		return first(a.sameLabel)
-	case a.precedence != b.precedence: // rule 6: prefer higher precedence
-		return b.precedence - a.precedence
-	case a.scope != b.scope: // rule 8: prefer smaller scope
-		return a.scope - b.scope
-	case a.addr.Is4() == b.addr.Is4(): // rule 9: longest common prefix
-		return b.common - a.common
-	}
-	return 0 // rule 10: leave the order unchanged
+	return cmp.Or(
+		a.unusable-b.unusable,     // rule 1: avoid unusable destinations
+		a.otherScope-b.otherScope, // rule 2: prefer matching scope
+		a.otherLabel-b.otherLabel, // rule 5: prefer matching label
+		b.precedence-a.precedence, // rule 6: prefer higher precedence
+		a.scope-b.scope,           // rule 8: prefer smaller scope
+		compareCommon(a, b),       // rule 9: use longest matching prefix
+	) // rule 10: otherwise, leave the order unchanged
 }
 
-// first is the result of a comparison that a wins when it alone has something.
-func first(a bool) int {
-	if a {
-		return -1
+// compareCommon applies rule 9, which is for addresses of one family.
+func compareCommon(a, b destination) int {
+	if a.addr.Is4() != b.addr.Is4() {
+		return 0
 	}
-	return 1
+	return b.common - a.common
 }
 
 // policyFor returns the row of the longest prefix that holds addr.

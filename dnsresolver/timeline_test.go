@@ -4,11 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"net"
 	"net/netip"
 	"os"
-	"runtime"
 	"slices"
 	"sync/atomic"
 	"syscall"
@@ -27,6 +25,9 @@ func timed(r *Resolver, host string, f Family) (Answer, time.Duration, error) {
 	ans, err := r.Lookup(context.Background(), host, LookupOptions{Family: f})
 	return ans, time.Since(start), err
 }
+
+// pass lets d of the bubble's time pass.
+func pass(d time.Duration) { <-time.After(d) }
 
 // about fails the test unless d is at least want and at most 1 ms more.
 func about(t *testing.T, what string, d, want time.Duration) {
@@ -54,7 +55,7 @@ func TestSilentServersDeadline(t *testing.T) {
 					t.Errorf("error %v is no timeout", err)
 				}
 				about(t, "all silent", took, 10*time.Second)
-				if got, want := len(n.asked()), 2*servers; got > want {
+				if got, want := len(n.asked()), min(2*servers+extraPackets, maxPackets); got > want {
 					t.Errorf("%d packets, want at most %d", got, want)
 				}
 				seen := map[netip.AddrPort]bool{}
@@ -86,71 +87,6 @@ func TestShortDeadlineAsksEveryServer(t *testing.T) {
 	})
 }
 
-// The caller's deadline and cancellation end a lookup at once and free its
-// sockets.
-func TestContextEndsLookup(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		n := newNetwork(t)
-		r := n.resolver(Config{Servers: []Server{n.add("192.0.2.1", silent)}})
-
-		ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
-		defer cancel()
-		start := time.Now()
-		_, err := r.LookupNetIP(ctx, "ip", "a4.test")
-		wantCode(t, err, EAI_AGAIN)
-		if !errors.Is(err, context.DeadlineExceeded) || !err.(*Error).Timeout() {
-			t.Errorf("after the caller's deadline: %v", err)
-		}
-		about(t, "caller's deadline", time.Since(start), 300*time.Millisecond)
-
-		ctx, cancel = context.WithCancel(t.Context())
-		time.AfterFunc(200*time.Millisecond, cancel)
-		_, err = r.LookupNetIP(ctx, "ip", "a4.test")
-		wantCode(t, err, EAI_CANCELED)
-		if !errors.Is(err, context.Canceled) {
-			t.Errorf("after cancel: %v", err)
-		}
-		synctest.Wait()
-		if c := n.connections(); c != 0 {
-			t.Errorf("%d connections left", c)
-		}
-		_, err = r.LookupNetIP(ctx, "ip", "a4.test")
-		wantCode(t, err, EAI_CANCELED)
-	})
-}
-
-// Close ends the lookups that are running, and later ones fail.
-func TestCloseEndsLookups(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		n := newNetwork(t)
-		r := n.resolver(Config{Servers: []Server{n.add("192.0.2.1", silent)}})
-		errs := make(chan error, 100)
-		for range cap(errs) {
-			go func() {
-				_, err := r.LookupNetIP(context.Background(), "ip", "a4.test")
-				errs <- err
-			}()
-		}
-		synctest.Wait()
-		start := time.Now()
-		r.Close()
-		for range cap(errs) {
-			if err := <-errs; !errors.Is(err, net.ErrClosed) {
-				t.Fatalf("error %v, want net.ErrClosed", err)
-			}
-		}
-		about(t, "Close", time.Since(start), 0)
-		if c := n.connections(); c != 0 {
-			t.Errorf("%d connections left", c)
-		}
-		for _, host := range []string{"a4.test", "192.0.2.1"} {
-			if _, err := r.LookupNetIP(context.Background(), "ip", host); !errors.Is(err, net.ErrClosed) {
-				t.Errorf("%s after Close: %v", host, err)
-			}
-		}
-	})
-}
-
 // One dead server beside a good one costs one RTO, once.
 func TestDeadServerFirst(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -176,7 +112,7 @@ func TestDeadServerFirst(t *testing.T) {
 		}
 
 		// After its penalty it is asked first again, and costs another RTO.
-		time.Sleep(minPenalty + time.Second)
+		pass(minPenalty + time.Second)
 		_, took, _ = timed(r, "a4.test", AF_INET)
 		about(t, "after the penalty", took, initialRTO)
 	})
@@ -210,7 +146,7 @@ func TestAnswerClosesOtherSockets(t *testing.T) {
 			}
 		})}})
 		go timed(r, "a.test", AF_INET)
-		time.Sleep(initialRTO + minRTO/2)
+		pass(initialRTO + minRTO/2)
 		synctest.Wait()
 		if got := n.connections(); got != 1 || len(n.asked()) != 3 {
 			t.Errorf("%d sockets open after %d queries, want 1 after 3", got, len(n.asked()))
@@ -227,9 +163,21 @@ func TestSendTimes(t *testing.T) {
 		// from and to bound each send: rounds after the first have jitter.
 		from, to []time.Duration
 	}{
-		{1, 2, []time.Duration{0, 1000 * ms}, []time.Duration{0, 1000 * ms}},
-		{2, 2, []time.Duration{0, 1000 * ms, 2000 * ms, 3500 * ms}, []time.Duration{0, 1000 * ms, 2000 * ms, 4500 * ms}},
-		{1, 3, []time.Duration{0, 1000 * ms, 2500 * ms}, []time.Duration{0, 1000 * ms, 3500 * ms}},
+		{
+			1, 2,
+			[]time.Duration{0, 1000 * ms, 2500 * ms, 5500 * ms},
+			[]time.Duration{0, 1000 * ms, 3500 * ms, 8500 * ms},
+		},
+		{
+			2, 2, // the last two share what is left of the 10 s
+			[]time.Duration{0, 1000 * ms, 2000 * ms, 3500 * ms, 5000 * ms, 6000 * ms},
+			[]time.Duration{0, 1000 * ms, 2000 * ms, 4500 * ms, 6500 * ms, 9000 * ms},
+		},
+		{
+			1, 1, // of 5 s
+			[]time.Duration{0, 1000 * ms, 2500 * ms},
+			[]time.Duration{0, 1000 * ms, 3500 * ms},
+		},
 	} {
 		synctest.Test(t, func(t *testing.T) {
 			n := newNetwork(t)
@@ -254,6 +202,51 @@ func TestSendTimes(t *testing.T) {
 	}
 }
 
+// A failure that comes late, or at the end of a round, does not hurry a wait for
+// another server.
+func TestFailureWhileAnotherIsWaitedFor(t *testing.T) {
+	late := func(q query, s sender) { s.after(1200*time.Millisecond, message{rcode: rcodeRefused}.pack(q)) }
+	refused := rcode(rcodeRefused)
+	for name, servers := range map[string][]handler{
+		"late":         {late, silent, silent},
+		"end of round": {silent, refused},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			n := newNetwork(t)
+			var list []Server
+			for i, h := range servers {
+				list = append(list, n.add(fmt.Sprintf("192.0.2.%d", i+1), h))
+			}
+			r := n.resolver(Config{Servers: list})
+			start := time.Now()
+			timed(r, "a4.test", AF_INET)
+			for i, at := range n.sent()[:3] {
+				about(t, fmt.Sprint(name, ", packet ", i), at.Sub(start), time.Duration(i)*time.Second)
+			}
+		})
+	}
+}
+
+// What counts against a server, and what ends it.
+func TestPenaltyOfLookups(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		n := newNetwork(t)
+		r := n.resolver(Config{Servers: []Server{n.add("192.0.2.1", zone)}})
+		s := r.current.Load().servers[0]
+		for _, test := range []struct {
+			host string
+			want bool
+		}{
+			{"a4.test", false}, {"sf.test", true}, {"nx.test", false}, {"lame.test", true}, {"txtonly.test", false}, {"formerr.test", false},
+		} {
+			timed(r, test.host, AF_INET)
+			if got := s.penalised(time.Now()); got != test.want {
+				t.Errorf("after %s: penalty %v", test.host, got)
+			}
+		}
+	})
+}
+
 // IDs and sockets are never used twice, and no two equal questions wait at one
 // server.
 func TestFreshIDAndSocketEachTime(t *testing.T) {
@@ -263,8 +256,8 @@ func TestFreshIDAndSocketEachTime(t *testing.T) {
 		h := func(query, sender) { most.Store(max(most.Load(), int32(n.connections()))) }
 		r := n.resolver(Config{Servers: []Server{n.add("192.0.2.1", h)}, Attempts: 5})
 		timed(r, "a4.test", AF_INET)
-		if got := len(n.asked()); got != 5 || n.dialed() != got {
-			t.Errorf("%d packets from %d sockets, want 5 from 5", got, n.dialed())
+		if got := len(n.asked()); got != 5+extraPackets || n.dialed() != got {
+			t.Errorf("%d packets from %d sockets, want %d from as many", got, n.dialed(), 5+extraPackets)
 		}
 		if most.Load() > 2 { // the old one may close while the new one opens
 			t.Errorf("%d sockets open at once", most.Load())
@@ -352,249 +345,4 @@ func TestUnreachable(t *testing.T) {
 			t.Error(err, took)
 		}
 	})
-}
-
-// TCP servers that accept and then misbehave cost no more than the timeout.
-// glibc hangs for ever on the first of these.
-func TestTCPMisbehaves(t *testing.T) {
-	answer := func(c net.Conn) []byte {
-		raw, err := readQuery(c)
-		if err != nil {
-			return nil
-		}
-		q := parseQuery(t, "tcp", netip.AddrPort{}, raw)
-		return message{answer: []rr{a(q.name, "192.0.2.1")}}.pack(q)
-	}
-	for _, test := range []struct {
-		name   string
-		stream func(net.Conn)
-		want   EAI // 0: an answer
-		took   time.Duration
-	}{
-		{"mute", func(c net.Conn) { io.Copy(io.Discard, c) }, EAI_AGAIN, 10 * time.Second},
-		{"drip", func(c net.Conn) {
-			for _, b := range frame(answer(c)) {
-				time.Sleep(time.Second)
-				if _, err := c.Write([]byte{b}); err != nil {
-					return
-				}
-			}
-		}, EAI_AGAIN, 10 * time.Second},
-		{"length lies", func(c net.Conn) {
-			b := frame(answer(c))
-			b[0] = 0xFF
-			c.Write(b)
-			io.Copy(io.Discard, c)
-		}, EAI_AGAIN, 10 * time.Second},
-		{"cut off", func(c net.Conn) {
-			b := frame(answer(c))
-			c.Write(b[:len(b)-3])
-		}, EAI_AGAIN, roundDelay},
-		{"empty message", func(c net.Conn) { answer(c); c.Write([]byte{0, 0}) }, EAI_FAIL, roundDelay},
-		{"closed", func(c net.Conn) { answer(c) }, EAI_AGAIN, roundDelay},
-		{"truncated again", func(c net.Conn) {
-			b := answer(c)
-			b[2] |= bitTC >> 8
-			c.Write(frame(b))
-		}, EAI_AGAIN, roundDelay},
-		{"malformed", func(c net.Conn) {
-			b := answer(c)
-			c.Write(frame(b[:len(b)-1]))
-		}, EAI_FAIL, roundDelay},
-		{"other messages first", func(c net.Conn) {
-			b := answer(c)
-			other := slices.Clone(b)
-			other[0] ^= 1
-			c.Write(append(frame(other), frame(b)...))
-		}, 0, 0},
-		{"a byte at a time", func(c net.Conn) {
-			for _, b := range frame(answer(c)) {
-				c.Write([]byte{b})
-			}
-		}, 0, 0},
-		{"only other messages", func(c net.Conn) {
-			b := answer(c)
-			b[0] ^= 1
-			for range 2 * maxRejects {
-				if _, err := c.Write(frame(b)); err != nil {
-					return
-				}
-			}
-		}, EAI_AGAIN, roundDelay},
-	} {
-		t.Run(test.name, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
-				n := newNetwork(t)
-				s := n.add("192.0.2.1", func(q query, s sender) { s.reply(q, message{flags: bitTC}) })
-				n.stream[s.Addr] = test.stream
-				r := n.resolver(Config{Servers: []Server{s}})
-				_, took, err := timed(r, "a4.test", AF_INET)
-				if test.want == 0 {
-					if err != nil {
-						t.Error(err)
-					}
-				} else {
-					wantCode(t, err, test.want)
-				}
-				if took < test.took || took > test.took+5*time.Millisecond {
-					t.Errorf("took %v, want %v", took, test.took)
-				}
-				// Time enough is left for a second attempt.
-				if got := len(n.asked()); test.want != 0 && got != 2 {
-					t.Errorf("asked %d times over UDP, want 2", got)
-				}
-			})
-		})
-	}
-}
-
-// A connection that is never made ends after tcpConnectTimeout, and another
-// server is asked then.
-func TestTCPConnectTimeout(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		n := newNetwork(t)
-		s := n.add("192.0.2.1", func(q query, s sender) { s.reply(q, message{flags: bitTC}) })
-		tr := hungTCP{n}
-		r, err := New(Config{Transport: tr, Servers: []Server{s, n.add("192.0.2.2", zone)}})
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer r.Close()
-		_, took, err := timed(r, "a4.test", AF_INET)
-		if err != nil {
-			t.Fatal(err)
-		}
-		about(t, "connect timeout", took, tcpConnectTimeout)
-
-		// The only server, over TCP only: two attempts.
-		s.Proto = ProtoTCP
-		only, err := New(Config{Transport: tr, Servers: []Server{s}})
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer only.Close()
-		_, took, err = timed(only, "a4.test", AF_INET)
-		wantCode(t, err, EAI_AGAIN)
-		about(t, "two connect timeouts", took, 2*tcpConnectTimeout+roundDelay)
-	})
-}
-
-// hungTCP never completes a TCP handshake.
-type hungTCP struct{ n *network }
-
-func (h hungTCP) DialContext(ctx context.Context, nw, address string) (net.Conn, error) {
-	if nw == "tcp" {
-		<-ctx.Done()
-		return nil, ctx.Err()
-	}
-	return h.n.DialContext(ctx, nw, address)
-}
-
-// use-vc and tcp:// servers never see UDP.
-func TestTCPOnly(t *testing.T) {
-	for _, conf := range []string{"options use-vc", ""} {
-		synctest.Test(t, func(t *testing.T) {
-			n := newNetwork(t)
-			s := n.add("192.0.2.1", zone)
-			if conf == "" {
-				s.Proto = ProtoTCP
-			}
-			r := n.resolver(Config{Servers: []Server{s}, ResolvConfText: conf})
-			if _, _, err := timed(r, "dual.test", AF_UNSPEC); err != nil {
-				t.Fatal(err)
-			}
-			for _, q := range n.asked() {
-				if q.network != "tcp" {
-					t.Errorf("asked over %s", q.network)
-				}
-			}
-		})
-	}
-}
-
-// The second family has FamilyGrace after the first, or the whole time.
-func TestFamilyGrace(t *testing.T) {
-	for _, test := range []struct {
-		host  string
-		grace time.Duration
-		conf  string
-		want  time.Duration
-		code  EAI
-	}{
-		{"drop6.test", 0, "", defaultFamilyGrace, 0},
-		{"drop4.test", 0, "", defaultFamilyGrace, 0},
-		{"drop6.test", 200 * time.Millisecond, "", 200 * time.Millisecond, 0},
-		{"drop6.test", -1, "", 10 * time.Second, 0},
-		{"drop6.test", 0, "options strict-error", 10 * time.Second, EAI_AGAIN},
-		{"drop6.test", 0, "options single-request", 10 * time.Second, 0},
-		{"drop6.test", 0, "options no-aaaa", 0, 0},
-	} {
-		synctest.Test(t, func(t *testing.T) {
-			n := newNetwork(t)
-			r := n.resolver(Config{
-				Servers: []Server{n.add("192.0.2.1", zone)}, FamilyGrace: test.grace, ResolvConfText: test.conf,
-			})
-			_, took, err := timed(r, test.host, AF_UNSPEC)
-			if test.code != 0 {
-				wantCode(t, err, test.code)
-			} else if err != nil {
-				t.Errorf("%+v: %v", test, err)
-			}
-			about(t, fmt.Sprintf("%+v", test), took, test.want)
-			synctest.Wait()
-			if c := n.connections(); c != 0 {
-				t.Errorf("%d connections left", c)
-			}
-			// Nothing carries over to the next lookup (glibc's sticky
-			// single-request mode).
-			if ans, took, err := timed(r, "sf4.test", AF_UNSPEC); test.conf == "" && (err != nil || len(ans.Addrs) != 1 || took > time.Second) {
-				t.Errorf("next lookup: %v, %v, %v", ans, err, took)
-			}
-		})
-	}
-}
-
-// A lookup of both families over silent servers has at most two goroutines for
-// each server and two more.
-func TestGoroutineBound(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		n := newNetwork(t)
-		var list []Server
-		for i := range maxServers {
-			list = append(list, n.add(fmt.Sprintf("192.0.2.%d", i+1), silent))
-		}
-		r := n.resolver(Config{Servers: list, Attempts: 5})
-		before := runtime.NumGoroutine()
-		go timed(r, "a4.test", AF_UNSPEC)
-		most := 0
-		for range 50 {
-			time.Sleep(500 * time.Millisecond)
-			synctest.Wait()
-			most = max(most, runtime.NumGoroutine()-before-1) // without the caller
-		}
-		if most > 2*maxServers+2 || most < maxServers {
-			t.Errorf("%d goroutines, want at most %d", most, 2*maxServers+2)
-		}
-		time.Sleep(time.Minute)
-	})
-}
-
-// A and AAAA go out together, each from its own socket; with single-request,
-// AAAA only after the answer of A.
-func TestFamiliesInParallel(t *testing.T) {
-	for conf, want := range map[string]time.Duration{"": 100 * time.Millisecond, "options single-request": 200 * time.Millisecond} {
-		synctest.Test(t, func(t *testing.T) {
-			n := newNetwork(t)
-			n.latency = 100 * time.Millisecond
-			r := n.resolver(Config{Servers: []Server{n.add("192.0.2.1", zone)}, ResolvConfText: conf})
-			ans, took, err := timed(r, "dual.test", AF_UNSPEC)
-			if err != nil || len(ans.Addrs) != 4 {
-				t.Error(ans, err)
-			}
-			about(t, conf, took, want)
-			if n.dialed() != 2 {
-				t.Errorf("%d sockets, want 2", n.dialed())
-			}
-		})
-	}
 }

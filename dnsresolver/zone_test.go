@@ -51,7 +51,24 @@ var oddities = map[string]handler{
 			byType(q, "tgt.test", "192.0.2.68", "2001:db8::68"), cname(q.name, "tgt.test"),
 		}})
 	},
-	"lame": func(q query, s sender) { s.reply(q, message{clear: bitRA}) },
+	"lame":       func(q query, s sender) { s.reply(q, message{clear: bitRA}) },
+	"authnodata": func(q query, s sender) { s.reply(q, message{flags: bitAA, clear: bitRA}) },
+	"cnsoa": func(q query, s sender) {
+		s.reply(q, message{answer: []rr{cname(q.name, "a4.test")}, authority: []rr{soa("test")}})
+	},
+	"cnlong": func(q query, s sender) {
+		s.reply(q, message{answer: []rr{cname(q.name, "longttl.test")}})
+	},
+	"longttl": func(q query, s sender) {
+		m := message{answer: []rr{byType(q, q.name, "192.0.2.1", "2001:db8::1")}}
+		m.answer[0].ttl = 300
+		s.reply(q, m)
+	},
+	"twottls": func(q query, s sender) {
+		m := message{answer: []rr{byType(q, q.name, "192.0.2.1", "2001:db8::1")}}
+		m.answer[0].ttl = uint32(q.typ) // 1 or 28
+		s.reply(q, m)
+	},
 	"tcphang": func(q query, s sender) {
 		if q.network == "udp" {
 			s.reply(q, message{flags: bitTC})
