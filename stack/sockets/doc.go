@@ -32,7 +32,7 @@
 // resets a connection that is shut down with unread data. The description hides
 // these, mostly by putting a new endpoint in the place of a spent one, in the
 // same wait queue, with the recorded options played back. Such differences are
-// numbered T1 to T45 in the comments.
+// numbered T1 to T45; docs/netstack.md lists them.
 //
 // Every call that waits does so in one function, call.again. A socket is
 // blocking, non-blocking or has a timeout (SetTimeout); a Within or a context
