@@ -48,11 +48,16 @@ func parseHosts(text []byte) *hostsTable {
 // utf8BOM is what some editors put in front of a text.
 var utf8BOM = []byte("\xEF\xBB\xBF")
 
+// add adds an address of a name. What is no host name is left out: nobody can
+// look it up, and as a canonical name it must not be shown.
 func (t *hostsTable) add(name, canonical string, addr netip.Addr) {
-	key := hostsKey(name)
-	if key == "" {
+	if !isHostname(name) {
 		return
 	}
+	if !isHostname(canonical) {
+		canonical = name
+	}
+	key := hostsKey(name)
 	e := t.byName[key]
 	if e == nil {
 		e = &hostsEntry{canonical: strings.TrimSuffix(canonical, ".")}

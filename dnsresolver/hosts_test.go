@@ -29,6 +29,7 @@ fe80::5%lo zoned.test
 10.0.0.1
 10.0.0.2 # only.comment
 nonsense name.test
+192.0.2.106 $(reboot) shell.test
 `
 
 func TestHosts(t *testing.T) {
@@ -58,6 +59,7 @@ func TestHosts(t *testing.T) {
 		{"hexform.test", AF_UNSPEC, EAI_NONAME, "", ""},
 		{"only.comment", AF_UNSPEC, EAI_NONAME, "", ""},
 		{"name.test", AF_UNSPEC, EAI_NONAME, "", ""},
+		{"shell.test", AF_UNSPEC, 0, "192.0.2.106", "shell.test"},
 		{"a4.test", AF_UNSPEC, 0, "192.0.2.1", "a4.test"}, // from DNS
 	} {
 		synctest.Test(t, func(t *testing.T) {
@@ -237,7 +239,7 @@ func FuzzHosts(f *testing.F) {
 	f.Fuzz(func(t *testing.T, text []byte) {
 		h := parseHosts(text)
 		for name, e := range h.byName {
-			if len(e.addrs) == 0 || len(e.addrs) > maxAddrs || h.lookup(name) != e || h.lookup(name+".") != e {
+			if !isHostname(name) || !isHostname(e.canonical) || len(e.addrs) == 0 || len(e.addrs) > maxAddrs || h.lookup(name) != e || h.lookup(name+".") != e {
 				t.Fatalf("%q: %+v", name, e)
 			}
 		}
