@@ -22,8 +22,9 @@ type Transport interface {
 	DialContext(ctx context.Context, network, address string) (net.Conn, error)
 }
 
-// RouteSource tells how destinations are reached. The resolver sorts addresses
-// by it (RFC 6724).
+// RouteSource tells how destinations are reached: the stack behind the
+// Transport. The resolver sorts addresses by it (RFC 6724). It is called while a
+// lookup waits, and should answer within microseconds.
 type RouteSource interface {
 	// SourceFor returns the address that packets to dst would be sent from, or
 	// false when there is no route.

@@ -16,10 +16,10 @@
 // # How it works
 //
 // A name that is an address (in any form of inet_aton(3), or IPv6 with a zone)
-// is returned as such. localhost and all names below it are the loopback
-// addresses, and .invalid and .onion do not exist; none of them is ever sent to
-// anybody. Then come Config.Hosts and the hosts file, and at last DNS, with the
-// search list and ndots of resolv.conf(5).
+// is returned as such. Then come Config.Hosts and the hosts file. localhost and
+// all names below it are otherwise the loopback addresses, and .invalid and
+// .onion do not exist; none of them is ever sent to anybody. At last comes DNS,
+// with the search list and ndots of resolv.conf(5).
 //
 // A and AAAA are asked for side by side. Each question goes to the best server
 // first; when that is silent for longer than its measured round trip suggests,
@@ -42,6 +42,11 @@
 // an h_errno value and as a *net.DNSError.
 //
 // # Limits
+//
+// At most 512 questions are on their way at a time, and 128 at one server; a
+// lookup that waits for its turn until its time is over fails with ErrBusy. One
+// question costs at most attempts × servers + 2 packets, and never more than 16.
+// An answer has at most 1,024 addresses, a hosts file 64 MiB.
 //
 // Only A and AAAA records are looked up, over UDP and TCP, one connection for
 // each query over TCP. There is no cache, and equal lookups that run at the same

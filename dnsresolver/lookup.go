@@ -30,14 +30,14 @@ type Source int
 // The sources, in the order in which they are asked.
 const (
 	SourceLiteral Source = iota // the name was an address
-	SourceLocal                 // a name that is never looked up (RFC 6761)
 	SourceHosts                 // Config.Hosts or the hosts file
+	SourceLocal                 // a name that is never looked up (RFC 6761)
 	SourceDNS
 )
 
-// String returns "literal", "local", "hosts" or "DNS".
+// String returns "literal", "hosts", "local" or "DNS".
 func (s Source) String() string {
-	return [...]string{"literal", "local", "hosts", "DNS"}[min(max(s, 0), SourceDNS)]
+	return [...]string{"literal", "hosts", "local", "DNS"}[min(max(s, 0), SourceDNS)]
 }
 
 // Answer is the result of a lookup.

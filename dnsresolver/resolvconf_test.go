@@ -193,7 +193,7 @@ func FuzzResolvConf(f *testing.F) {
 				t.Fatalf("sortlist entry %v", p)
 			}
 		}
-		s := (&Config{}).settings(c, environment(Options{}), nil)
+		s := (&Config{}).settings(c, environment(Options{}), nil, nil)
 		for _, name := range s.candidates("host") {
 			if !isHostname(name) || slices.Index(s.candidates("host"), name) < 0 {
 				t.Fatalf("candidate %q", name)

@@ -75,7 +75,7 @@ func (r *Resolver) openFiles(now time.Time) error {
 	}
 	r.warn(conf)
 	r.warn(r.env)
-	r.current.Store(r.cfg.settings(conf, r.env, nil))
+	r.current.Store(r.cfg.settings(conf, r.env, r.cfg.defaultSearch(), nil))
 	switch {
 	case r.cfg.HostsText != "":
 		r.text = parseHosts([]byte(r.cfg.HostsText))
@@ -121,9 +121,9 @@ func (r *Resolver) LookupNetIP(ctx context.Context, network, host string) ([]net
 }
 
 // Lookup returns the addresses of host and what else is known of them. In this
-// order it tries host as an address, the names that have a fixed meaning
-// (localhost, .invalid, .onion), Config.Hosts, the hosts file, and DNS with the
-// search list. It ends when ctx does, or after the resolver's Timeout × Attempts.
+// order it tries host as an address, Config.Hosts, the hosts file, the names that
+// have a fixed meaning (localhost, .invalid, .onion), and DNS with the search
+// list. It ends when ctx does, or after the resolver's Timeout × Attempts.
 // The error is an *Error.
 func (r *Resolver) Lookup(ctx context.Context, host string, o LookupOptions) (Answer, error) {
 	var l *lookup // not needed by a lookup that asks nobody and tells nobody
@@ -218,10 +218,11 @@ func (r *Resolver) settings(now time.Time) *settings {
 	if !changed {
 		return r.current.Load()
 	}
+	search := r.cfg.defaultSearch()
 	r.reload.Lock()
-	defer r.reload.Unlock()
-	s := r.cfg.settings(conf, r.env, r.current.Load())
+	s := r.cfg.settings(conf, r.env, search, r.current.Load())
 	r.current.Store(s)
+	r.reload.Unlock()
 	r.config(Event{Note: r.cfg.ResolvConf + " read again"})
 	r.warn(conf)
 	return s

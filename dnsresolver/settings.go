@@ -22,11 +22,12 @@ type settings struct {
 // budget is the time that a lookup may take.
 func (s *settings) budget() time.Duration { return s.timeout * time.Duration(s.attempts) }
 
-// settings puts Config over a resolv.conf file and the environment. Servers
-// that were in old keep their health.
-func (c *Config) settings(conf, env *resolvConf, old *settings) *settings {
+// settings puts Config over the environment, that over a resolv.conf file, and
+// that over the defaults, of which search is one. Servers that were in old keep
+// their health.
+func (c *Config) settings(conf, env *resolvConf, search []string, old *settings) *settings {
 	s := &settings{
-		search:   firstNonNil(c.searchList(), env.search, conf.search, c.defaultSearch()),
+		search:   firstNonNil(c.searchList(), env.search, conf.search, search),
 		sortlist: conf.sortlist,
 		ndots:    defaultNdots,
 		timeout:  firstNonZero(c.Timeout, env.timeout, conf.timeout, defaultTimeout),
