@@ -13,6 +13,7 @@ import (
 type device struct {
 	name     string
 	features uint64
+	outlives bool // the interface outlives its descriptors
 	queues   []*queue
 }
 
@@ -61,9 +62,9 @@ func agree(fd int, cfg Config) (agreement, error) {
 	if err != nil {
 		return agreement{}, err
 	}
-	a := agreement{&device{name: name}, flags}
+	a := agreement{&device{name: name, outlives: flags&unix.IFF_PERSIST != 0}, flags}
 	if a.skip() != 0 {
-		return a, nil
+		return a, dropOffload(fd)
 	}
 	if err := useHeader(fd); err != nil {
 		return a, err
@@ -103,6 +104,10 @@ func (d *device) SyscallConn(queue int) (syscall.RawConn, error) {
 
 func (d *device) Close() error {
 	var errs []error
+	if d.outlives && len(d.queues) > 0 {
+		// It fails where Close has been called or the interface deleted.
+		_ = d.queues[0].conn.Control(func(fd uintptr) { _ = dropOffload(int(fd)) })
+	}
 	for _, q := range d.queues {
 		errs = append(errs, q.file.Close())
 	}

@@ -76,6 +76,15 @@ func agreeOffload(fd int, policy Offload) (uint64, error) {
 	return 0, os.NewSyscallError("ioctl TUNSETOFFLOAD", unix.EINVAL)
 }
 
+// dropOffload has the kernel do everything itself. An interface that outlives
+// its descriptors keeps the offload that was agreed on, and would leave out
+// checksums also towards a program that has no header to learn it from
+// (TestOffloadIsNotLeftOver).
+func dropOffload(fd int) error {
+	_, err := agreeOffload(fd, OffloadNone)
+	return err
+}
+
 // features says what the policy and the accepted TUN_F flags amount to. The
 // flags are about what we are handed; what we may send follows from
 // IFF_VNET_HDR alone, but for USO, which is as old as its flag.

@@ -6,6 +6,7 @@ import (
 	"math/rand/v2"
 	"net"
 	"net/netip"
+	"os"
 	"testing"
 	"time"
 
@@ -324,4 +325,71 @@ func ping6() []byte {
 	packet[40] = 128 // echo request
 	binary.BigEndian.PutUint16(packet[42:], transportChecksum(packet[:40], packet[40:], unix.IPPROTO_ICMPV6))
 	return packet
+}
+
+// TestOffloadIsNotLeftOver uses a persistent device first with offload and then
+// without: the interface would go on offloading to somebody who cannot tell.
+func TestOffloadIsNotLeftOver(t *testing.T) {
+	if !inside(t) {
+		return
+	}
+	persist(t, "kept", unix.IFF_TUN|unix.IFF_NO_PI)
+	plain := func() (tun.Device, error) {
+		return tun.FromFD(rawTUN(t, "kept", unix.IFF_TUN|unix.IFF_NO_PI), tun.Config{Addrs: farAddrs})
+	}
+	water := func() (tun.Device, error) {
+		return tun.Open(tun.Config{Name: "kept", Addrs: farAddrs, Backend: tun.Water})
+	}
+	for name, open := range map[string]func() (tun.Device, error){"FromFD": plain, "Water": water} {
+		// Offload is switched on by somebody who leaves it so, ...
+		fd := rawTUN(t, "kept", unix.IFF_TUN|unix.IFF_NO_PI|unix.IFF_VNET_HDR)
+		if err := unix.IoctlSetInt(fd, unix.TUNSETOFFLOAD, unix.TUN_F_CSUM|unix.TUN_F_TSO4); err != nil {
+			t.Fatal(err)
+		}
+		unix.Close(fd)
+		dev, err := open()
+		if err != nil {
+			t.Fatal(name, err)
+		}
+		if !checksumsComplete(t, newReader(dev, 0)) {
+			t.Error(name, "was handed a packet without its checksum")
+		}
+		dev.Close()
+	}
+	// ... and not by us.
+	mustOpen(t, tun.Config{Name: "kept"}).Close()
+	file := os.NewFile(uintptr(rawTUN(t, "kept", unix.IFF_TUN|unix.IFF_NO_PI)), "kept")
+	defer file.Close()
+	if !checksumsComplete(t, rawReader{file}) {
+		t.Error("Close left offload on")
+	}
+}
+
+// rawReader reads packets as any other program would.
+type rawReader struct{ file *os.File }
+
+func (r rawReader) next() ([]byte, error) {
+	buf := make([]byte, tun.MaxPacketSize)
+	n, err := r.file.Read(buf[tun.HeaderSize:])
+	return buf[:tun.HeaderSize+n], err
+}
+
+// checksumsComplete reports whether the checksum of a datagram that the kernel
+// sends is in it.
+func checksumsComplete(t *testing.T, from interface{ next() ([]byte, error) }) bool {
+	t.Helper()
+	conn := listenFar(t)
+	defer conn.Close()
+	if _, err := conn.WriteTo([]byte("hello"), net.UDPAddrFromAddrPort(tuntest.Near)); err != nil {
+		t.Fatal(err)
+	}
+	for {
+		p, err := from.next()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, ok := tuntest.Payload(p, tuntest.Far, tuntest.Near); ok {
+			return transportChecksum(p[tun.HeaderSize:][:20], p[tun.HeaderSize+20:], unix.IPPROTO_UDP) == 0
+		}
+	}
 }

@@ -9,10 +9,11 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// openWater opens a device with water.New, which has three habits to work
-// around: it leaves its descriptor open when it fails, it opens it without
-// O_CLOEXEC, and it sets TUNSETPERSIST to what its config says, whereby a
-// device that somebody made persistent would vanish with our descriptor.
+// openWater opens a device with water.New, which has four habits to work
+// around: it leaves its descriptor open when it fails; it opens it without
+// O_CLOEXEC; it does not drop the offload that a former user has left on; and it
+// sets TUNSETPERSIST to what its config says, whereby a device that somebody
+// made persistent would vanish with our descriptor.
 //
 // So the device is first opened and closed by our own code, which finds out
 // whether it can be had and whether it is persistent.
@@ -37,7 +38,12 @@ func openWater(cfg Config) (Device, error) {
 	d := &waterDevice{name: ifce.Name(), ifce: ifce}
 	conn, err := d.SyscallConn(0)
 	if err == nil {
-		err = conn.Control(func(fd uintptr) { unix.CloseOnExec(int(fd)) })
+		var dropErr error
+		err = conn.Control(func(fd uintptr) {
+			unix.CloseOnExec(int(fd))
+			dropErr = dropOffload(int(fd))
+		})
+		err = errors.Join(err, dropErr)
 	}
 	if err != nil {
 		d.Close()
@@ -64,6 +70,10 @@ func probe(cfg Config) (uint16, error) {
 // adoptWater lets water's reading and writing work on a descriptor that water
 // did not open, and owns it from here on.
 func adoptWater(fd int, name string) (Device, error) {
+	if err := dropOffload(fd); err != nil {
+		unix.Close(fd)
+		return nil, err
+	}
 	file := os.NewFile(uintptr(fd), name)
 	return &waterDevice{name: name, ifce: &water.Interface{ReadWriteCloser: file}}, nil
 }
