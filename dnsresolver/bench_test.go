@@ -10,6 +10,7 @@ import (
 func benchmarkLookup(b *testing.B, cfg Config, network, host string) {
 	b.Helper()
 	n := newNetwork(b)
+	n.forgets = true
 	cfg.Servers = []Server{n.add("192.0.2.1", quickServer)}
 	r := n.resolver(cfg)
 	ctx := b.Context()
@@ -18,7 +19,6 @@ func benchmarkLookup(b *testing.B, cfg Config, network, host string) {
 		if _, err := r.LookupNetIP(ctx, network, host); err != nil {
 			b.Fatal(err)
 		}
-		n.forget()
 	}
 }
 
