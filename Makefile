@@ -1,6 +1,6 @@
 # Every target is one line that you can type yourself; none of them holds anything else.
 
-.PHONY: test build fmt lint generate check race fuzz
+.PHONY: test build fmt lint generate check race fuzz soak bench
 
 # These need only Go.
 test:     ; go test ./...
@@ -13,3 +13,5 @@ generate: ; go generate ./...
 check:    ; .ci/run
 race:     ; USERSTACK_REQUIRE=netns go test -race -timeout 12m ./...
 fuzz:     ; .ci/fuzz 60s
+soak:     ; USERSTACK_SOAK=10m USERSTACK_REQUIRE=netns go test -run Soak -timeout 60m -v ./testnet
+bench:    ; go run ./internal/benchtable -rounds 5

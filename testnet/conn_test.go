@@ -4,6 +4,7 @@ import (
 	"context"
 	"net"
 	"net/netip"
+	"os/exec"
 	"testing"
 
 	"golang.org/x/net/nettest"
@@ -11,20 +12,23 @@ import (
 	"github.com/userstack/userstack/testnet"
 )
 
+type dialFunc = func(ctx context.Context, network, addr string) (net.Conn, error)
+
 // side is one end of a wire: a userspace host or a kernel.
 type side struct {
-	dial         func(ctx context.Context, network, addr string) (net.Conn, error)
+	dial         dialFunc
 	listen       func(network, addr string) (net.Listener, error)
 	listenPacket func(network, addr string) (net.PacketConn, error)
+	command      func(name string, args ...string) *exec.Cmd // nil for ours
 	addr4, addr6 netip.Addr
 }
 
 func ours(n *testnet.Node) side {
-	return side{n.Host.DialContext, n.Host.Listen, n.Host.ListenPacket, n.Addr4, n.Addr6}
+	return side{n.Host.DialContext, n.Host.Listen, n.Host.ListenPacket, nil, n.Addr4, n.Addr6}
 }
 
 func kernels(k *testnet.Kernel) side {
-	return side{k.Dial, k.Listen, k.ListenPacket, k.Addr4, k.Addr6}
+	return side{k.Dial, k.Listen, k.ListenPacket, k.Command, k.Addr4, k.Addr6}
 }
 
 // wires are the ways in which two ends can face each other; the first is always ours.

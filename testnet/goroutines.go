@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"runtime/pprof"
+	"slices"
 	"strconv"
 	"strings"
 	"sync/atomic"
@@ -42,7 +43,10 @@ func watchGoroutines(t testing.TB) {
 	})
 }
 
-// labelled returns the stacks of the goroutines that carry a label, apart from those that run tests.
+// runners are the functions at the bottom of goroutines that run tests and benchmarks, which are let be.
+var runners = []string{"testing.tRunner", "testing.(*B).run"}
+
+// labelled returns the stacks of the goroutines that carry a label, apart from the runners'.
 func labelled(id string) (stacks []string) {
 	var profile bytes.Buffer
 	if err := pprof.Lookup("goroutine").WriteTo(&profile, 1); err != nil {
@@ -50,7 +54,8 @@ func labelled(id string) (stacks []string) {
 	}
 	want := fmt.Sprintf("%q:%q", label, id)
 	for record := range strings.SplitSeq(profile.String(), "\n\n") {
-		if strings.Contains(record, want) && !strings.Contains(record, "testing.tRunner") {
+		runner := slices.ContainsFunc(runners, func(f string) bool { return strings.Contains(record, f) })
+		if strings.Contains(record, want) && !runner {
 			stacks = append(stacks, record)
 		}
 	}

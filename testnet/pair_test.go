@@ -3,6 +3,7 @@ package testnet_test
 import (
 	"errors"
 	"net"
+	"os"
 	"sync"
 	"syscall"
 	"testing"
@@ -10,7 +11,12 @@ import (
 	"github.com/userstack/userstack/testnet"
 )
 
-func TestMain(m *testing.M) { testnet.Main(m) }
+func TestMain(m *testing.M) {
+	if job := os.Getenv(dialerVariable); job != "" {
+		os.Exit(dialerMain(job))
+	}
+	testnet.Main(m)
+}
 
 // TestDatagrams sends a datagram there and one back.
 func TestDatagrams(t *testing.T) {
