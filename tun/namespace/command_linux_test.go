@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"strings"
 	"syscall"
 	"testing"
@@ -89,12 +90,50 @@ func TestCloseEndsPrograms(t *testing.T) {
 	if err := ns.Close(); err != nil {
 		t.Error(err)
 	}
-	for _, pid := range pids {
+	for _, pid := range append(pids[:], cmd.Process.Pid) {
 		awaitEnd(t, pid)
 	}
 	cmd.Wait()
 	if status, ok := cmd.ProcessState.Sys().(syscall.WaitStatus); !ok || status.Signal() != syscall.SIGKILL {
 		t.Errorf("the program ended with %v", cmd.ProcessState)
+	}
+}
+
+// TestCloseEndsForkingProgram closes a namespace in which a program starts
+// others as fast as it can.
+func TestCloseEndsForkingProgram(t *testing.T) {
+	ns := newNamespace(t, namespace.Config{})
+	// It comes after others to be killed, and so has time to start more.
+	cmd := ns.Command("sh", "-c", `
+		for i in 0 1 2 3 4 5 6 7 8 9 0 1 2 3 4 5 6 7 8 9; do sleep 1000 & done
+		sh -c 'readlink /proc/self/ns/net; while :; do sleep 1000 & done'`)
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	netns, err := bufio.NewReader(out).ReadString('\n')
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := ns.Close(); err != nil {
+		t.Error(err)
+	}
+	awaitEnd(t, cmd.Process.Pid)
+	cmd.Wait()
+	links, err := filepath.Glob("/proc/[0-9]*/ns/net")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, link := range links {
+		if name, err := os.Readlink(link); err == nil && name == strings.TrimSpace(netns) {
+			t.Errorf("%s is still in the namespace", link)
+			var pid int
+			fmt.Sscanf(link, "/proc/%d", &pid)
+			syscall.Kill(pid, syscall.SIGKILL)
+		}
 	}
 }
 

@@ -45,7 +45,7 @@
 //     package: those that run before this package's run in the helper as well.
 //   - Addresses are literal: a name would be looked up outside the namespace.
 //   - A program that makes a network namespace of its own (unshare -n) escapes
-//     the killing.
+//     the killing, and one that does nothing but fork and exit may.
 //   - Zones in the addresses that sockets return are numbers or names of this
 //     process's interfaces, not of the namespace's.
 //   - A device has at most 253 queues (Linux SCM_MAX_FD).

@@ -9,22 +9,19 @@ import (
 )
 
 // killAll kills every other process in this process's network namespace and
-// waits until each is dead. It looks again until there is none, since one may
-// have forked meanwhile.
+// waits until each is dead. It looks until it has found none for the second
+// time, since one that it killed may have forked meanwhile, and one that it did
+// not see may have forked and exited.
 func killAll() {
-	for {
-		found := 0
+	for clean := 0; clean < 2; clean++ {
 		entries, err := os.ReadDir("/proc")
 		if err != nil {
 			return
 		}
 		for _, e := range entries {
 			if pid, err := strconv.Atoi(e.Name()); err == nil && pid != os.Getpid() && kill(pid) {
-				found++
+				clean = -1
 			}
-		}
-		if found == 0 {
-			return
 		}
 	}
 }

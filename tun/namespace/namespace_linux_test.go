@@ -303,7 +303,8 @@ func TestNewPair(t *testing.T) {
 	if err := b.Close(); err != nil {
 		t.Error(err)
 	}
-	program.Wait() // ends because Close has killed it
+	awaitEnd(t, program.Process.Pid)
+	program.Wait()
 	if _, _, err := namespace.NewPair(namespace.PairConfig{A: []netip.Prefix{netip.MustParsePrefix("ff02::1/64")}}); !errors.Is(err, syscall.EADDRNOTAVAIL) {
 		t.Errorf("a multicast address: %v", err)
 	}
