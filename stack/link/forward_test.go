@@ -30,15 +30,13 @@ func TestForward(t *testing.T) {
 	near.RequireWireForm()
 	b.RequireWireForm()
 	newRouter(t, []stack.LinkEndpoint{near, b}, []*host{one, two})
-	for _, v := range []string{"4", "6"} {
-		from, to := connect(t, one, two, v)
-		transfer(t, from, to, 1<<20)
-		transfer(t, to, from, 1<<20)
-		exchange(t, one, two, v, 0, 1452)
-	}
-	// Not over IPv4: netstack puts a new checksum into each fragment that it
-	// forwards, as if it were a datagram (ipv4.go, forwardUnicastPacket).
-	exchange(t, one, two, "6", 9000)
+	// Only IPv6. Netstack's forwarding of IPv4 (ipv4.go, forwardPacketWithRoute)
+	// reads a header that it has given back to its pool, which is a race, and
+	// puts a new checksum into each fragment as if it were a datagram.
+	from, to := connect(t, one, two, "6")
+	transfer(t, from, to, 1<<20)
+	transfer(t, to, from, 1<<20)
+	exchange(t, one, two, "6", 0, 1452, 9000)
 	if s := near.Stats(); s.RxSplit == 0 || s.RxVouched > 0 {
 		t.Errorf("stats %+v", s)
 	}
