@@ -14,7 +14,7 @@ import (
 
 // Available returns nil when New and OpenTUN work on this machine for this
 // user, and otherwise an error that names what is missing and the remedy. It
-// finds out by trying, which takes some 20 ms.
+// finds out by trying, which takes tens of milliseconds.
 func Available() error {
 	n, err := New(Config{})
 	if err != nil {

@@ -106,7 +106,7 @@ func TestCloseEndsForkingProgram(t *testing.T) {
 	// It comes after others to be killed, and so has time to start more.
 	cmd := ns.Command("sh", "-c", `
 		for i in 0 1 2 3 4 5 6 7 8 9 0 1 2 3 4 5 6 7 8 9; do sleep 1000 & done
-		sh -c 'readlink /proc/self/ns/net; while :; do sleep 1000 & done'`)
+		sh -c 'readlink /proc/self/ns/net; n=0; while [ $n -lt 60 ]; do sleep 1000 & n=$((n+1)); done; wait'`)
 	out, err := cmd.StdoutPipe()
 	if err != nil {
 		t.Fatal(err)

@@ -40,7 +40,7 @@ func helperCommand(control *os.File, attr *syscall.SysProcAttr) *exec.Cmd {
 		Args: []string{helperName},
 		// It answers one request at a time, and should not wait a second before
 		// it exits, as programs built with -race do by default.
-		Env:         []string{"GOMAXPROCS=1", "GORACE=atexit_sleep_ms=0"},
+		Env:         append(os.Environ(), "GOMAXPROCS=1", "GORACE=atexit_sleep_ms=0"),
 		Stderr:      os.Stderr, // a helper that panics should be seen to
 		ExtraFiles:  []*os.File{control},
 		SysProcAttr: attr,

@@ -74,7 +74,7 @@ func join(a, b *Namespace, config PairConfig) error {
 	for _, end := range []struct {
 		ns    *Namespace
 		addrs []netip.Prefix
-	}{{a, config.A}, {b, config.B}} {
+	}{{b, nil}, {a, config.A}, {b, config.B}} { // there is no carrier before both are up
 		if _, _, err := end.ns.call(request{Op: opAddress, Link: vethName, MTU: config.MTU, Addrs: end.addrs}); err != nil {
 			return err
 		}
