@@ -167,7 +167,7 @@ func TestPythonServer(t *testing.T) {
 
 // nginxConfig serves a directory; %[1]s is the directory, the rest the addresses to listen on.
 const nginxConfig = `
-daemon off; master_process on; worker_processes 1; pid %[1]s/pid; error_log stderr notice;
+user root; daemon off; master_process on; worker_processes 1; pid %[1]s/pid; error_log stderr notice;
 events {}
 http {
 	access_log off; sendfile on; tcp_nopush on;

@@ -86,15 +86,21 @@ func patience(f *file) (faults []string) {
 	return faults
 }
 
-// required: a test file that skips for want of a namespace or a TUN device must be able to fail instead.
-func required(f *file) []string {
-	src := string(f.src)
-	skips := strings.Contains(src, ".Skip(") || strings.Contains(src, ".Skipf(")
-	spaces := strings.Contains(src, "namespace.Available") || strings.Contains(src, "namespace.New")
-	if skips && spaces && !strings.Contains(src, "USERSTACK_REQUIRE") {
-		return []string{f.name + ": skips without namespaces, and USERSTACK_REQUIRE=netns cannot turn that into a failure"}
+// required: a function that skips for want of a namespace or a TUN device must be able to fail instead.
+func required(f *file) (faults []string) {
+	for _, decl := range f.ast.Decls {
+		d, ok := decl.(*ast.FuncDecl)
+		if !ok {
+			continue
+		}
+		src := string(f.src[f.fset.Position(d.Pos()).Offset:f.fset.Position(d.End()).Offset])
+		skips := strings.Contains(src, ".Skip(") || strings.Contains(src, ".Skipf(")
+		spaces := strings.Contains(src, "namespace.Available")
+		if skips && spaces && !bytes.Contains(f.src, []byte("USERSTACK_REQUIRE")) {
+			faults = append(faults, f.at(d)+": skips without namespaces, and USERSTACK_REQUIRE=netns cannot turn that into a failure")
+		}
 	}
-	return nil
+	return faults
 }
 
 // words that have no place in any file of the tree: paths of one person's machine, and unfinished work.
