@@ -44,12 +44,12 @@ func run(ctx context.Context, root *cobra.Command, args []string) int {
 	switch {
 	case err == nil:
 		return exitOK
+	case errors.Is(err, errSilent):
+		return exitFailure
 	case errors.As(context.Cause(ctx), &sig):
 		return exitSignal + int(sig.signal)
 	case begun && !wrong:
-		if !errors.Is(err, errSilent) {
-			fmt.Fprintln(root.ErrOrStderr(), message(cmd, err))
-		}
+		fmt.Fprintln(root.ErrOrStderr(), message(cmd, err))
 		return exitFailure
 	default:
 		fmt.Fprintf(root.ErrOrStderr(), "%s\nRun \"%s --help\" for its manual.\n", message(cmd, err), cmd.CommandPath())

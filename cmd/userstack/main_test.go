@@ -3,7 +3,9 @@ package main
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
+	"log"
 	"os"
 	"os/exec"
 	"regexp"
@@ -21,10 +23,20 @@ import (
 // asCommand in the environment makes the test binary the command: the tests run themselves as userstack.
 const asCommand = "USERSTACK_TEST_AS_COMMAND"
 
+// inheriting in the environment makes the test binary open a device and become the command, with the device as
+// descriptor 3; its value is "tun" or "tap".
+const inheriting = "USERSTACK_TEST_INHERIT"
+
+// inherit does that, where it can be done.
+var inherit = func() error { return errors.ErrUnsupported }
+
 // exitLeak is the exit status of a command that left a goroutine or a packet behind.
 const exitLeak = 99
 
 func TestMain(m *testing.M) {
+	if os.Getenv(inheriting) != "" {
+		log.Fatal(inherit()) // which does not return otherwise
+	}
 	if os.Getenv(asCommand) != "" {
 		os.Exit(checkedMain())
 	}
@@ -37,7 +49,10 @@ func checkedMain() int {
 	ctx, stop := withSignals(context.Background())
 	code := run(ctx, newRoot(), os.Args[1:])
 	stop()
-	if err := goleak.Find(goleak.IgnoreTopFunction("os/signal.signal_recv")); err != nil {
+	if err := goleak.Find(
+		goleak.IgnoreTopFunction("os/signal.signal_recv"),
+		goleak.IgnoreAnyFunction("github.com/userstack/userstack/cmd/userstack.(*netcat).readAll"), // see input
+	); err != nil {
 		fmt.Fprintln(os.Stderr, "left behind:", err)
 		return exitLeak
 	}
@@ -57,16 +72,26 @@ type result struct {
 // userstack prepares the command.
 func userstack(t *testing.T, args ...string) *exec.Cmd {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), commandPatience)
-	t.Cleanup(cancel)
 	self, err := os.Executable()
 	if err != nil {
 		t.Fatal(err)
 	}
-	cmd := exec.CommandContext(ctx, self, args...)
-	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGQUIT) } // says where it hangs
+	cmd := exec.Command(self, args...)
 	cmd.Env = append(os.Environ(), asCommand+"=1")
 	return cmd
+}
+
+// begin starts a command, which is ended after a while so that it says where it hangs.
+func begin(t *testing.T, cmd *exec.Cmd) {
+	t.Helper()
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	limit := time.AfterFunc(commandPatience, func() { cmd.Process.Signal(syscall.SIGQUIT) })
+	t.Cleanup(func() {
+		limit.Stop()
+		cmd.Process.Kill()
+	})
 }
 
 // output runs a prepared command with input.
@@ -74,7 +99,8 @@ func output(t *testing.T, cmd *exec.Cmd, stdin string) result {
 	t.Helper()
 	var out, errs bytes.Buffer
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = strings.NewReader(stdin), &out, &errs
-	err := cmd.Run()
+	begin(t, cmd)
+	err := cmd.Wait()
 	if _, ok := err.(*exec.ExitError); err != nil && !ok {
 		t.Fatal(err)
 	}

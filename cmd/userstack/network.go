@@ -8,6 +8,7 @@ import (
 	"net/netip"
 	"slices"
 
+	"github.com/spf13/cobra"
 	"gvisor.dev/gvisor/pkg/tcpip"
 	gstack "gvisor.dev/gvisor/pkg/tcpip/stack"
 
@@ -156,4 +157,18 @@ func (n *network) Close() error {
 		errs = append(errs, n.capture.Close())
 	}
 	return errors.Join(append(errs, n.closeFar())...)
+}
+
+// use makes the network, works on it and closes it.
+func (s *settings) use(cmd *cobra.Command, work func(ctx context.Context, n *network) error) error {
+	n, err := s.open(cmd.Context(), cmd.ErrOrStderr())
+	if err != nil {
+		return err
+	}
+	return errors.Join(work(cmd.Context(), n), n.Close())
+}
+
+// lookup returns the addresses of a host, or of one IP version if either "4" or "6" is asked for.
+func (n *network) lookup(ctx context.Context, host string, version ipVersion) ([]netip.Addr, error) {
+	return n.resolver.LookupNetIP(ctx, "ip"+string(version), host)
 }

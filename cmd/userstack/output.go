@@ -1,7 +1,9 @@
 package main
 
 import (
+	"encoding/json"
 	"fmt"
+	"io"
 	"strings"
 	"time"
 )
@@ -41,3 +43,10 @@ func (t traffic) String() string {
 }
 
 func joined[T any](list []T) string { return strings.Trim(fmt.Sprint(list), "[]") }
+
+// writeJSON prints a value for programs to read.
+func writeJSON(w io.Writer, v any) error {
+	e := json.NewEncoder(w)
+	e.SetIndent("", "  ")
+	return e.Encode(v)
+}

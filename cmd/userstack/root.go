@@ -1,5 +1,7 @@
 package main
 
+//go:generate go run . man --markdown ../../docs/cli.md
+
 import (
 	"fmt"
 
@@ -42,8 +44,9 @@ the command.`,
 		&cobra.Group{ID: groupMachine, Title: "About this machine and this program:"})
 	root.SetHelpCommandGroupID(groupMachine)
 	root.SetCompletionCommandGroupID(groupMachine)
-	root.AddCommand(newDemo(s))
+	root.AddCommand(newDemo(s), newFetch(s), newNC(s), newPing(s), newResolve(s), newDoctor(), newMan(), newVersion())
 	root.AddCommand(newNetworkTopic())
+	complete(root)
 	return root
 }
 
@@ -87,9 +90,25 @@ before a word, in one:
 
 ` + impairHelp(),
 		Example: fmt.Sprintf(`  userstack ping -c 3 --impair delay=20ms,jitter=5ms,seed=7 www.%[1]s
-  userstack fetch --impair out.loss=10%%,seed=1 http://www.%[1]s/bytes/100000 -o /dev/null
+  userstack fetch --impair out.loss=10%%,seed=1 http://www.%[1]s/
   userstack resolve --pcap names.pcapng www.%[1]s
   sudo userstack ping -c 3 --link tun:us0 10.78.0.1
   sudo userstack nc --link tun:us0 --addr 10.9.0.2/24 -l 8080`, demoName),
+	}
+}
+
+// complete says which words a shell can offer for flags.
+func complete(root *cobra.Command) {
+	var links []cobra.Completion
+	for _, k := range linkKinds {
+		name := k.name
+		if k.arg != "" {
+			name += ":"
+		}
+		links = append(links, name)
+	}
+	offer := cobra.FixedCompletions(links, cobra.ShellCompDirectiveNoFileComp|cobra.ShellCompDirectiveNoSpace)
+	if err := root.RegisterFlagCompletionFunc("link", offer); err != nil {
+		panic(err) // there is no such flag: a mistake in this file
 	}
 }

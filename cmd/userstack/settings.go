@@ -30,7 +30,6 @@ type settings struct {
 
 func (s *settings) addFlags(f *pflag.FlagSet) {
 	s.link = linkSpec{kind: linkKinds[0]}
-	f.SortFlags = false
 	f.Var(&s.link, "link", "the network: "+linkNames())
 	f.Var(list("PREFIX", &s.addrs, netip.ParsePrefix), "addr", "an address of this stack, as 10.0.0.2/24 (repeatable)")
 	f.Var(list("ADDR", &s.gateways, netip.ParseAddr), "gateway", "the next hop of the default route (once per IP version)")
