@@ -18,6 +18,7 @@ import (
 	"time"
 
 	"github.com/userstack/userstack/dnsresolver"
+	"github.com/userstack/userstack/stack/sockets"
 )
 
 // demoSteps are the parts of the demo, in order.
@@ -213,13 +214,18 @@ func (d *demo) ping(ctx context.Context, a netip.Addr) error {
 			return nil, err
 		}
 		defer p.Close()
-		line := "round trips"
+		line, lost := "round trips", 0
 		for seq := range demoPings {
 			took, err := p.once(ctx, uint16(seq+1))
-			if err != nil {
+			switch {
+			case errors.Is(err, sockets.ErrTimeout) && lost < demoPings-1: // as --impair has it
+				lost++
+				line += " (lost)"
+			case err != nil:
 				return nil, err
+			default:
+				line += " " + ms(took)
 			}
-			line += " " + ms(took)
 		}
 		return []string{line}, nil
 	})

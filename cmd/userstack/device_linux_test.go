@@ -248,7 +248,7 @@ func TestRealServers(t *testing.T) {
 		t.Fatal(err)
 	}
 	nginxConf := filepath.Join(dir, "nginx.conf")
-	conf := "daemon off; master_process off; pid " + dir + "/pid; error_log stderr notice; events {}\n" +
+	conf := "user root root; daemon off; master_process off; pid " + dir + "/pid; error_log stderr notice; events {}\n" +
 		"http { access_log off; client_body_temp_path " + dir + "/b; proxy_temp_path " + dir + "/p; fastcgi_temp_path " + dir +
 		"/f; uwsgi_temp_path " + dir + "/u; scgi_temp_path " + dir + "/s; server { listen 8000; root " + dir + "; } }\n"
 	if err := os.WriteFile(nginxConf, []byte(conf), 0o644); err != nil {

@@ -75,9 +75,9 @@ func (p *pinger) receive(ctx context.Context) (seq uint16, payload []byte, from 
 }
 
 // pingPatience is how long once waits for an answer.
-const pingPatience = 5 * time.Second
+const pingPatience = time.Second
 
-// once sends a request and waits for its answer.
+// once sends a request and waits for its answer. An error that is sockets.ErrTimeout says that there was none.
 func (p *pinger) once(ctx context.Context, seq uint16) (time.Duration, error) {
 	ctx, cancel := context.WithTimeout(ctx, pingPatience)
 	defer cancel()

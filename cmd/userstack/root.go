@@ -34,7 +34,7 @@ for a command line that makes no sense; 128 plus its number when a signal ended
 the command.`,
 		Example: `  userstack demo
   userstack fetch http://www.demo.test/
-  userstack ping -c 3 --link netns www.demo.test`,
+  userstack ping -c 3 -i 0.2 --link netns www.demo.test`,
 		SilenceErrors:     true,
 		SilenceUsage:      true,
 		DisableAutoGenTag: true,
@@ -89,10 +89,10 @@ carry them; transfers are slower for it.
 before a word, in one:
 
 ` + impairHelp(),
-		Example: fmt.Sprintf(`  userstack ping -c 3 --impair delay=20ms,jitter=5ms,seed=7 www.%[1]s
+		Example: fmt.Sprintf(`  userstack ping -c 3 -i 0.1 --impair delay=20ms,jitter=5ms,seed=7 www.%[1]s
   userstack fetch --impair out.loss=10%%,seed=1 http://www.%[1]s/
   userstack resolve --pcap names.pcapng www.%[1]s
-  sudo userstack ping -c 3 --link tun:us0 10.78.0.1
+  sudo userstack ping -c 1 --link tun:us0 10.78.0.1
   sudo userstack nc --link tun:us0 --addr 10.9.0.2/24 -l 8080`, demoName),
 	}
 }
