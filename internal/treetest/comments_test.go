@@ -12,9 +12,9 @@ import (
 // obvious methods say all there is to say by implementing fmt.Stringer or error.
 var obvious = map[string]bool{"String": true, "Error": true}
 
-// comments wants a comment on every exported name: constants, variables, types, functions, methods of exported types,
-// methods of exported interfaces, and fields of configurations, where each says what zero means. One comment may serve a
-// group, and that of a type serves the members that it names.
+// comments wants a comment on every exported name: constants, variables, types, functions, methods of exported types, and
+// fields of configurations, where each says what zero means. One comment may serve a group, and that of a type serves the
+// fields that it names. An interface is read as a whole, so its own comment is enough.
 func comments(f *file) (faults []string) {
 	if f.isTest() || f.generated() || f.ast.Name.Name == "main" {
 		return nil
@@ -48,7 +48,7 @@ func comments(f *file) (faults []string) {
 				switch s := spec.(type) {
 				case *ast.TypeSpec:
 					want(s, s.Name.Name, s.Doc, d.Doc)
-					members(f, s, cmp.Or(s.Doc, d.Doc).Text(), want)
+					fields(f, s, cmp.Or(s.Doc, d.Doc).Text(), want)
 				case *ast.ValueSpec:
 					for _, name := range s.Names {
 						want(s, name.Name, s.Doc, s.Comment, d.Doc)
@@ -60,25 +60,17 @@ func comments(f *file) (faults []string) {
 	return faults
 }
 
-// members checks the fields of an exported configuration and the methods of an exported interface. A comment above a
-// run of fields without a blank line between them serves the run, as in the standard library. Stubs for other systems
-// repeat a type that is documented elsewhere.
-func members(f *file, s *ast.TypeSpec, doc string, want func(ast.Node, string, ...*ast.CommentGroup)) {
-	if !ast.IsExported(s.Name.Name) || strings.HasSuffix(f.name, "_other.go") {
+// fields checks an exported configuration. A comment above a run of fields without a blank line between them serves the
+// run, as in the standard library. Internal packages have no users to tell, and stubs for other systems repeat a type that
+// is documented elsewhere.
+func fields(f *file, s *ast.TypeSpec, doc string, want func(ast.Node, string, ...*ast.CommentGroup)) {
+	config, ok := s.Type.(*ast.StructType)
+	stub := strings.HasSuffix(f.name, "_other.go")
+	internal := strings.Contains("/"+f.dir()+"/", "/internal/")
+	if !ok || !ast.IsExported(s.Name.Name) || !strings.HasSuffix(s.Name.Name, "Config") || stub || internal {
 		return
 	}
-	var list *ast.FieldList
-	switch t := s.Type.(type) {
-	case *ast.StructType:
-		if !strings.HasSuffix(s.Name.Name, "Config") {
-			return
-		}
-		list = t.Fields
-	case *ast.InterfaceType:
-		list = t.Methods
-	default:
-		return
-	}
+	list := config.Fields
 	var last *ast.CommentGroup
 	for i, field := range list.List {
 		if field.Doc != nil || i > 0 && f.line(list.List[i-1].End())+1 < f.line(field.Pos()) {
@@ -131,8 +123,9 @@ func TestCommentsCatches(t *testing.T) {
 		{"a/a.go", "package a\n// Config is.\ntype Config struct{\n\tx int\n}\n", ""},
 		{"a/a.go", "package a\n// Config is.\ntype Config struct{\n\t// X and Y are.\n\tX int\n\tY int\n}\n", ""},
 		{"a/a.go", "package a\n// Config is.\ntype Config struct{\n\t// X is.\n\tX int\n\n\tY int\n}\n", "Config.Y is exported"},
-		{"a/a.go", "package a\n// T is.\ntype T interface{\n\tM()\n}\n", "T.M is exported"},
-		{"a/a.go", "package a\n// T does M.\ntype T interface{\n\tM()\n}\n", ""},
+		{"a/a.go", "package a\n// T is.\ntype T interface{\n\tM()\n}\n", ""},
+		{"a/a.go", "package a\n// Config has X.\ntype Config struct{\n\tX int\n}\n", ""},
+		{"a/internal/b/a.go", "package a\n// Config is.\ntype Config struct{\n\tX int\n}\n", ""},
 		{"a/a.go", "package a\n// F and G do.\nfunc F() {}\nfunc G() {}\n", ""},
 		{"a/a.go", "package a\n// F does.\nfunc F() {}\n\nfunc G() {}\n", "G is exported"},
 		{"a/a.go", "package a\n// These are.\nconst (\n\tA = 1\n\tB = 2\n)\n", ""},
