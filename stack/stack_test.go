@@ -221,15 +221,20 @@ func TestTCPSettings(t *testing.T) {
 		sack     tcpip.TCPSACKEnabled
 		recovery tcpip.TCPRecovery
 		maxRTO   tcpip.TCPMaxRTOOption
+		retries  tcpip.TCPMaxRetriesOption
 		receive  tcpip.TCPReceiveBufferSizeRangeOption
 	)
-	for _, opt := range []tcpip.GettableTransportProtocolOption{&cc, &sack, &recovery, &maxRTO, &receive} {
+	for _, opt := range []tcpip.GettableTransportProtocolOption{&cc, &sack, &recovery, &maxRTO, &retries, &receive} {
 		if err := s.GVisor().TransportProtocolOption(tcp.ProtocolNumber, opt); err != nil {
 			t.Fatal(err)
 		}
 	}
 	if cc != "cubic" || !bool(sack) || recovery != tcpip.TCPRACKLossDetection || time.Duration(maxRTO) != 5*time.Second {
 		t.Errorf("congestion control %q, SACK %v, recovery %d, MaxRTO %v", cc, sack, recovery, time.Duration(maxRTO))
+	}
+	// 0.2 + 0.4 + 0.8 + 1.6 + 3.2 s, then 5 s each until 924.6 s are over.
+	if retries != 189 {
+		t.Errorf("%d retransmissions before giving up, want 189", retries)
 	}
 	if receive.Max/2 < 6<<20 {
 		t.Errorf("the receive window cannot reach 6 MiB: half of %d", receive.Max)

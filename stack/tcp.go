@@ -20,6 +20,11 @@ type TCP struct {
 	// DefaultMinRTO and DefaultMaxRTO. MinRTO is at least a millisecond.
 	MinRTO, MaxRTO time.Duration
 
+	// GiveUp is how long data without an acknowledgement is sent again before
+	// the connection ends with ETIMEDOUT. Zero is DefaultGiveUp. It is rounded
+	// up to a whole number of retransmissions.
+	GiveUp time.Duration
+
 	// MaxReceiveBuffer and MaxSendBuffer cap, in bytes, what a connection's
 	// buffers grow to by themselves. Zero is DefaultMaxReceiveBuffer and
 	// DefaultMaxSendBuffer; the least is 4096.
@@ -47,8 +52,16 @@ const (
 	// DefaultMinRTO is Linux's TCP_RTO_MIN.
 	DefaultMinRTO = 200 * time.Millisecond
 
-	// DefaultMaxRTO bounds the exponential backoff of retransmissions.
-	DefaultMaxRTO = 120 * time.Second // Linux TCP_RTO_MAX, RFC 6298 (2.5)
+	// DefaultMaxRTO bounds the backoff of retransmissions. RFC 6298 (2.5) and
+	// Linux have 60 s and 120 s; Linux lets net.ipv4.tcp_rto_max_ms go down to
+	// 1 s. Netstack backs off further although acknowledgements arrive, and does
+	// not come back, so that at 120 s connections on a lossy link hang for
+	// minutes (docs/performance.md). A path with a longer round trip than this
+	// wants a larger value: every segment would be sent twice.
+	DefaultMaxRTO = 2 * time.Second
+
+	// DefaultGiveUp is what Linux's tcp_retries2 of 15 comes to (tcp(7)).
+	DefaultGiveUp = 924600 * time.Millisecond
 
 	// DefaultMaxReceiveBuffer lets the advertised window reach 8 MiB, as
 	// netstack advertises half of the buffer (rcvAdvWndScale 1); Linux reaches
@@ -77,6 +90,7 @@ func (c TCP) withDefaults() (TCP, error) {
 	setDefault(&c.LossRecovery, RecoverySACK)
 	setDefault(&c.MinRTO, DefaultMinRTO)
 	setDefault(&c.MaxRTO, DefaultMaxRTO)
+	setDefault(&c.GiveUp, DefaultGiveUp)
 	setDefault(&c.MaxReceiveBuffer, DefaultMaxReceiveBuffer)
 	setDefault(&c.MaxSendBuffer, DefaultMaxSendBuffer)
 	setDefault(&c.TimeWait, defaultTimeWait)
@@ -87,6 +101,8 @@ func (c TCP) withDefaults() (TCP, error) {
 		return c, fmt.Errorf("stack: TCP.MinRTO %v is below %v", c.MinRTO, leastMinRTO)
 	case c.MaxRTO < c.MinRTO:
 		return c, fmt.Errorf("stack: TCP.MaxRTO %v is below TCP.MinRTO %v", c.MaxRTO, c.MinRTO)
+	case c.GiveUp < c.MinRTO:
+		return c, fmt.Errorf("stack: TCP.GiveUp %v is below TCP.MinRTO %v", c.GiveUp, c.MinRTO)
 	case c.MaxReceiveBuffer < minBuffer || c.MaxSendBuffer < minBuffer:
 		return c, fmt.Errorf("stack: a TCP buffer of less than %d bytes", minBuffer)
 	case c.TimeWait < 0:
@@ -102,6 +118,21 @@ func setDefault[T comparable](p *T, v T) {
 	}
 }
 
+// retries returns how many retransmissions fill GiveUp when each waits twice as
+// long as the one before, from MinRTO to MaxRTO. Netstack counts them, and a
+// bound of 2 s would make its 15 end a connection after half a minute.
+func (c TCP) retries() tcpip.TCPMaxRetriesOption {
+	n, left := tcpip.TCPMaxRetriesOption(0), c.GiveUp
+	for rto := c.MinRTO; rto < c.MaxRTO && left > 0; rto *= 2 {
+		left -= rto
+		n++
+	}
+	if left > 0 {
+		n += tcpip.TCPMaxRetriesOption((left + c.MaxRTO - 1) / c.MaxRTO)
+	}
+	return n
+}
+
 // apply sets c on s. Nagle's algorithm is a property of each endpoint, and
 // package sockets turns it on for every new one, as Linux has it (T17).
 func (c TCP) apply(s *stack.Stack) error {
@@ -112,6 +143,7 @@ func (c TCP) apply(s *stack.Stack) error {
 	sack := tcpip.TCPSACKEnabled(true)
 	moderate := tcpip.TCPModerateReceiveBufferOption(true)
 	minRTO, maxRTO := tcpip.TCPMinRTOOption(c.MinRTO), tcpip.TCPMaxRTOOption(c.MaxRTO)
+	retries := c.retries()
 	timeWait := tcpip.TCPTimeWaitTimeoutOption(c.TimeWait)
 	receive := tcpip.TCPReceiveBufferSizeRangeOption{
 		Min: minBuffer, Default: min(tcp.DefaultReceiveBufferSize, c.MaxReceiveBuffer), Max: c.MaxReceiveBuffer,
@@ -120,7 +152,7 @@ func (c TCP) apply(s *stack.Stack) error {
 		Min: minBuffer, Default: min(tcp.DefaultSendBufferSize, c.MaxSendBuffer), Max: c.MaxSendBuffer,
 	}
 	for _, opt := range []tcpip.SettableTransportProtocolOption{
-		&sack, &recovery, &moderate, &minRTO, &maxRTO, &timeWait, &receive, &send,
+		&sack, &recovery, &moderate, &minRTO, &maxRTO, &retries, &timeWait, &receive, &send,
 	} {
 		if err := s.SetTransportProtocolOption(tcp.ProtocolNumber, opt); err != nil {
 			return fmt.Errorf("stack: setting %T: %v", opt, err)
