@@ -43,6 +43,10 @@ type Config struct {
 }
 
 // Forwarding says whether a stack passes on packets that are not for it.
+//
+// The netstack underneath forwards IPv4 with two faults: it reads the TTL from a
+// buffer that it has given back, and gives each fragment a checksum of its own,
+// so that IPv4 datagrams above the MTU are lost. IPv6 has neither.
 type Forwarding int
 
 const (

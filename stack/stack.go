@@ -83,6 +83,7 @@ func New(cfg Config) (_ *Stack, err error) {
 		return nil, err
 	}
 	if cfg.Forwarding == ForwardAll {
+		s.requireWireForm()
 		for _, proto := range []tcpip.NetworkProtocolNumber{ipv4.ProtocolNumber, ipv6.ProtocolNumber} {
 			if err := s.gv.SetForwardingDefaultAndAllNICs(proto, true); err != nil {
 				return nil, fmt.Errorf("stack: turning forwarding on: %v", err)
@@ -90,6 +91,16 @@ func New(cfg Config) (_ *Stack, err error) {
 		}
 	}
 	return s, nil
+}
+
+// requireWireForm has the links that coalesce packets hand them up as they would
+// lie on a wire: what is passed on must fit the next link.
+func (s *Stack) requireWireForm() {
+	for _, l := range s.links {
+		if l, ok := l.(interface{ RequireWireForm() }); ok {
+			l.RequireWireForm()
+		}
+	}
 }
 
 func (s *Stack) addNICs(cfg Config) error {

@@ -258,3 +258,21 @@ func TestCloseTwice(t *testing.T) {
 		t.Error("Closing is not closed after Close")
 	}
 }
+
+// A router's links must hand up packets as they lie on a wire.
+func TestForwardingWantsWireForm(t *testing.T) {
+	for _, f := range []stack.Forwarding{stack.ForwardNone, stack.ForwardAll} {
+		l := &coalescer{closeCounter: newLink()}
+		newStack(t, stack.Config{NICs: []stack.NIC{{Link: l}}, Forwarding: f})
+		if got, want := l.asked, f == stack.ForwardAll; got != want {
+			t.Errorf("Forwarding %d: RequireWireForm called: %v", f, got)
+		}
+	}
+}
+
+type coalescer struct {
+	*closeCounter
+	asked bool
+}
+
+func (c *coalescer) RequireWireForm() { c.asked = true }
