@@ -12,6 +12,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -186,6 +187,31 @@ func TestNetcatListens(t *testing.T) {
 		t.Errorf("the kernel received %q, %v", got, err)
 	}
 	r.end(t).expect(t, exitOK, "^from the kernel$", `connection from 10\.9\.0\.1:\d+\n$`)
+}
+
+// TestNetcatLingers: what was sent arrives, though the peer has nothing more to say and nc ends with its input.
+func TestNetcatLingers(t *testing.T) {
+	t.Parallel()
+	k := newKernel(t)
+	want, _ := io.ReadAll(pattern(2_000_000))
+	r := start(t, k.userstack(t, strings.Fields("nc -v --link tun:us0 --impair delay=20ms -l 8080")...), strings.NewReader(string(want)))
+	r.await(t, `listening on`)
+	c, err := k.ns.Dial(t.Context(), "tcp", "10.78.0.2:8080")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	if err := c.(*net.TCPConn).CloseWrite(); err != nil {
+		t.Fatal(err)
+	}
+	if err := c.SetReadDeadline(time.Now().Add(commandPatience)); err != nil { // a stack that is gone resets nothing
+		t.Fatal(err)
+	}
+	got, err := io.ReadAll(c)
+	if err != nil || string(got) != string(want) {
+		t.Errorf("the kernel received %d bytes of %d, %v", len(got), len(want), err)
+	}
+	r.end(t).expect(t, exitOK, "", `connection from`)
 }
 
 // TestNetcatKeeps: with -k one peer comes after the other, and standard input goes to whoever is there.
