@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"net/netip"
+	"strings"
 
 	"gvisor.dev/gvisor/pkg/tcpip"
 	"gvisor.dev/gvisor/pkg/tcpip/header"
@@ -45,7 +46,7 @@ func transportLine(proto tcpip.TransportProtocolNumber, src, dst tcpip.Address, 
 	case proto == header.TCPProtocolNumber && len(b) >= header.TCPMinimumSize && int(header.TCP(b).DataOffset()) <= len(b):
 		t := header.TCP(b)
 		return fmt.Sprintf("%s.%d > %s.%d: TCP [%s] seq %d ack %d win %d, %d bytes", src, t.SourcePort(), dst, t.DestinationPort(),
-			t.Flags(), t.SequenceNumber(), t.AckNumber(), t.WindowSize(), len(b)-int(t.DataOffset()))
+			strings.ReplaceAll(t.Flags().String(), " ", ""), t.SequenceNumber(), t.AckNumber(), t.WindowSize(), len(b)-int(t.DataOffset()))
 	case proto == header.UDPProtocolNumber && len(b) >= header.UDPMinimumSize:
 		u := header.UDP(b)
 		return fmt.Sprintf("%s.%d > %s.%d: UDP, %d bytes", src, u.SourcePort(), dst, u.DestinationPort(), len(b)-header.UDPMinimumSize)
