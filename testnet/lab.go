@@ -4,6 +4,7 @@ import (
 	"net/netip"
 	"os"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/userstack/userstack/stack/link"
@@ -63,11 +64,14 @@ func Namespaces(t testing.TB, opts ...Option) *Lab {
 	return &Lab{Node: node, Kernel: &Kernel{Namespace: ns, Addr4: far[0].Addr(), Addr6: far[1].Addr()}}
 }
 
+// available asks once: asking makes a namespace and a device, some 20 ms.
+var available = sync.OnceValue(namespace.Available)
+
 // RequireNamespaces skips the test, naming what is missing, on a machine where namespace.New and a TUN device cannot be
 // had. With netns in USERSTACK_REQUIRE, a list separated by commas, it fails the test instead.
 func RequireNamespaces(t testing.TB) {
 	t.Helper()
-	err := namespace.Available()
+	err := available()
 	switch {
 	case err == nil:
 	case strings.Contains(","+os.Getenv("USERSTACK_REQUIRE")+",", ",netns,"):
