@@ -13,5 +13,5 @@ generate: ; go generate ./...
 check:    ; .ci/run
 race:     ; USERSTACK_REQUIRE=netns go test -race -timeout 12m ./...
 fuzz:     ; .ci/fuzz 60s
-soak:     ; USERSTACK_SOAK=10m USERSTACK_REQUIRE=netns go test -run Soak -timeout 60m -v ./testnet
+soak:     ; USERSTACK_SOAK=10m USERSTACK_REQUIRE=netns go test -run 'Soak|Lossy' -timeout 60m -v ./testnet
 bench:    ; go run ./internal/benchtable -rounds 5
