@@ -1,0 +1,156 @@
+// Package halfclose keeps downloads fast after a half-close on a lossy link.
+//
+// Netstack sends selective acknowledgements (SACK, RFC 2018) in the state
+// ESTABLISHED only (transport/tcp/connect.go, sendRaw): from shutdown(SHUT_WR)
+// on, its acknowledgements of what still arrives carry none. A peer that has
+// been promised SACK, Linux or netstack, takes an acknowledgement without it
+// for no sign of a loss, and so waits for its retransmission timer at every
+// gap. With 5 % loss a Linux sender then backs off beyond a minute.
+//
+// A Link goes between a stack and a link, and adds what is missing:
+//
+//	gv.CreateNIC(1, halfclose.New(lower))
+//
+// # How it works
+//
+// It follows, for each connection, how far the stream has arrived and which
+// blocks have arrived beyond a gap, from the segments that pass; and it gives
+// each acknowledgement that leaves without SACK while there are such blocks the
+// option, and new checksums. In ESTABLISHED netstack leaves nothing to add.
+//
+// # Limits
+//
+// It remembers 4,096 connections; two that fall into the same place take turns
+// to be forgotten, and fare as they would without it. It reads TCP right after
+// the IP header only, as netstack sends it. It cannot see that netstack drops a
+// segment for want of buffer and reports it all the same; the sender then finds
+// out when its timer fires, as RFC 2018 section 8 has it do. Segments that carry
+// data are left alone.
+package halfclose
+
+import (
+	"hash/maphash"
+	"sync/atomic"
+
+	"gvisor.dev/gvisor/pkg/tcpip"
+	"gvisor.dev/gvisor/pkg/tcpip/header"
+	"gvisor.dev/gvisor/pkg/tcpip/link/nested"
+	"gvisor.dev/gvisor/pkg/tcpip/stack"
+)
+
+// connections is how many are remembered, a power of two. A slot is a pointer.
+const connections = 1 << 12
+
+// nestedLink passes every call of a link on to the link below.
+type nestedLink = nested.Endpoint
+
+// Link is a link that adds SACK to acknowledgements that lack it.
+type Link struct {
+	nestedLink
+	lower stack.LinkEndpoint
+	seed  maphash.Seed
+	table [connections]atomic.Pointer[stream]
+	added atomic.Uint64
+}
+
+var (
+	_ stack.LinkEndpoint      = (*Link)(nil)
+	_ stack.GSOEndpoint       = (*Link)(nil)
+	_ stack.NetworkDispatcher = (*Link)(nil)
+)
+
+// New puts a Link in front of lower. Closing it closes lower.
+func New(lower stack.LinkEndpoint) *Link {
+	l := &Link{lower: lower, seed: maphash.MakeSeed()}
+	l.Init(lower, l)
+	return l
+}
+
+// Added returns how many acknowledgements got the option.
+func (l *Link) Added() uint64 { return l.added.Load() }
+
+func (l *Link) slot(k key) *atomic.Pointer[stream] {
+	return &l.table[maphash.Comparable(l.seed, k)%connections]
+}
+
+// stream returns what is known of a connection, or nil.
+func (l *Link) stream(k key) *stream {
+	if s := l.slot(k).Load(); s != nil && s.key == k {
+		return s
+	}
+	return nil
+}
+
+// WritePackets implements stack.LinkEndpoint.
+func (l *Link) WritePackets(pkts stack.PacketBufferList) (int, tcpip.Error) {
+	var replaced map[int]*stack.PacketBuffer
+	for i, pkt := range pkts.AsSlice() {
+		if full := l.complete(pkt); full != nil {
+			if replaced == nil {
+				replaced = make(map[int]*stack.PacketBuffer)
+			}
+			replaced[i] = full
+		}
+	}
+	if replaced == nil {
+		return l.lower.WritePackets(pkts)
+	}
+	var list stack.PacketBufferList
+	for i, pkt := range pkts.AsSlice() {
+		if full := replaced[i]; full != nil {
+			pkt = full
+		}
+		list.PushBack(pkt)
+	}
+	n, err := l.lower.WritePackets(list)
+	for _, full := range replaced {
+		full.DecRef()
+	}
+	return n, err
+}
+
+// complete notes what a packet of the stack says about its connection, and
+// returns a copy with SACK if it should have it, else nil.
+func (l *Link) complete(pkt *stack.PacketBuffer) *stack.PacketBuffer {
+	seg, ok := sentSegment(pkt)
+	if !ok {
+		return nil
+	}
+	if seg.flags&(header.TCPFlagSyn|header.TCPFlagRst) != 0 {
+		l.slot(seg.key).Store(nil) // another life of the same address and port
+		return nil
+	}
+	s := l.stream(seg.key)
+	if s == nil {
+		l.slot(seg.key).Store(&stream{key: seg.key, next: seg.ack})
+		return nil
+	}
+	blocks, n := s.acknowledge(seg.ack)
+	if n == 0 || seg.payload > 0 || hasSACK(seg.options) {
+		return nil
+	}
+	full := addSACK(pkt, blocks[:n])
+	if full != nil {
+		l.added.Add(1)
+	}
+	return full
+}
+
+// DeliverNetworkPacket implements stack.NetworkDispatcher, for the link below.
+func (l *Link) DeliverNetworkPacket(protocol tcpip.NetworkProtocolNumber, pkt *stack.PacketBuffer) {
+	if seg, ok := receivedSegment(protocol, pkt); ok && seg.payload > 0 {
+		if s := l.stream(seg.key); s != nil {
+			end := seg.seq.Add(seg.payload)
+			if !s.follow(seg.seq, end) && l.intact(seg, pkt) {
+				s.receive(seg.seq, end)
+			}
+		}
+	}
+	l.nestedLink.DeliverNetworkPacket(protocol, pkt)
+}
+
+// intact reports whether a received segment is as it was sent: the link below
+// vouches for it, or its checksum does.
+func (l *Link) intact(seg segment, pkt *stack.PacketBuffer) bool {
+	return l.lower.Capabilities()&stack.CapabilityRXChecksumOffload != 0 || seg.checksumValid(pkt)
+}

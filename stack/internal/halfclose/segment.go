@@ -1,0 +1,168 @@
+package halfclose
+
+import (
+	"gvisor.dev/gvisor/pkg/buffer"
+	"gvisor.dev/gvisor/pkg/tcpip"
+	"gvisor.dev/gvisor/pkg/tcpip/checksum"
+	"gvisor.dev/gvisor/pkg/tcpip/header"
+	"gvisor.dev/gvisor/pkg/tcpip/seqnum"
+	"gvisor.dev/gvisor/pkg/tcpip/stack"
+)
+
+// segment is what matters of a TCP segment.
+type segment struct {
+	key      key
+	seq, ack seqnum.Value
+	flags    header.TCPFlags
+	options  []byte
+	payload  seqnum.Size // bytes
+	network  int         // bytes of IP header
+	length   int         // bytes of TCP header and payload
+}
+
+// sentSegment reads a segment that our stack sends. It reports false for
+// whatever is not one, forwarded packets among them.
+func sentSegment(pkt *stack.PacketBuffer) (segment, bool) {
+	tcp := header.TCP(pkt.TransportHeader().Slice())
+	if pkt.TransportProtocolNumber != header.TCPProtocolNumber || len(tcp) < header.TCPMinimumSize ||
+		pkt.NetworkPacketInfo.IsForwardedPacket {
+		return segment{}, false
+	}
+	k := key{localPort: tcp.SourcePort(), remotePort: tcp.DestinationPort()}
+	switch network := pkt.NetworkHeader().Slice(); {
+	case pkt.NetworkProtocolNumber == header.IPv4ProtocolNumber && len(network) >= header.IPv4MinimumSize:
+		ip := header.IPv4(network)
+		k.local, k.remote = ip.SourceAddress(), ip.DestinationAddress()
+	case pkt.NetworkProtocolNumber == header.IPv6ProtocolNumber && len(network) == header.IPv6MinimumSize:
+		ip := header.IPv6(network)
+		k.local, k.remote = ip.SourceAddress(), ip.DestinationAddress()
+	default:
+		return segment{}, false
+	}
+	return segment{
+		key:     k,
+		ack:     seqnum.Value(tcp.AckNumber()),
+		flags:   tcp.Flags(),
+		options: tcp.Options(),
+		payload: seqnum.Size(pkt.Data().Size()),
+	}, tcp.Flags()&header.TCPFlagAck != 0 || tcp.Flags()&header.TCPFlagSyn != 0
+}
+
+// receivedSegment reads a segment as a link hands it up. It reports false for
+// whatever is not one, or does not add up.
+func receivedSegment(protocol tcpip.NetworkProtocolNumber, pkt *stack.PacketBuffer) (segment, bool) {
+	var s segment
+	switch protocol {
+	case header.IPv4ProtocolNumber:
+		b, ok := pkt.Data().PullUp(header.IPv4MinimumSize)
+		ip := header.IPv4(b)
+		if !ok || ip.Protocol() != uint8(header.TCPProtocolNumber) || ip.More() || ip.FragmentOffset() != 0 {
+			return s, false
+		}
+		s.key.local, s.key.remote = ip.DestinationAddress(), ip.SourceAddress()
+		s.network = int(ip.HeaderLength())
+		s.length = int(ip.TotalLength()) - s.network
+	case header.IPv6ProtocolNumber:
+		b, ok := pkt.Data().PullUp(header.IPv6MinimumSize)
+		ip := header.IPv6(b)
+		if !ok || ip.NextHeader() != uint8(header.TCPProtocolNumber) {
+			return s, false
+		}
+		s.key.local, s.key.remote = ip.DestinationAddress(), ip.SourceAddress()
+		s.network, s.length = header.IPv6MinimumSize, int(ip.PayloadLength())
+	default:
+		return s, false
+	}
+	b, ok := pkt.Data().PullUp(s.network + header.TCPMinimumSize)
+	if !ok || s.network < header.IPv4MinimumSize || s.network+s.length > pkt.Data().Size() {
+		return s, false
+	}
+	tcp := header.TCP(b[s.network:])
+	s.key.localPort, s.key.remotePort = tcp.DestinationPort(), tcp.SourcePort()
+	s.seq, s.flags = seqnum.Value(tcp.SequenceNumber()), tcp.Flags()
+	if int(tcp.DataOffset()) < header.TCPMinimumSize || int(tcp.DataOffset()) > s.length {
+		return s, false
+	}
+	s.payload = seqnum.Size(s.length - int(tcp.DataOffset()))
+	return s, s.flags&(header.TCPFlagSyn|header.TCPFlagRst) == 0
+}
+
+// checksumValid verifies the checksum of a received segment.
+func (s segment) checksumValid(pkt *stack.PacketBuffer) bool {
+	sum := header.PseudoHeaderChecksum(header.TCPProtocolNumber, s.key.remote, s.key.local, uint16(s.length))
+	whole := pkt.Data().AsRange().SubRange(s.network).Capped(s.length).ToView()
+	defer whole.Release()
+	return checksum.Checksum(whole.AsSlice(), sum) == 0xffff
+}
+
+// hasSACK looks for a SACK option.
+func hasSACK(options []byte) bool {
+	for len(options) > 0 {
+		switch kind := options[0]; {
+		case kind == header.TCPOptionSACK:
+			return true
+		case kind == header.TCPOptionEOL:
+			return false
+		case kind == header.TCPOptionNOP:
+			options = options[1:]
+		case len(options) < 2 || int(options[1]) < 2 || int(options[1]) > len(options):
+			return false
+		default:
+			options = options[options[1]:]
+		}
+	}
+	return false
+}
+
+// addSACK returns a copy of a segment without payload that has the blocks in
+// its options, or nil where there is no room.
+func addSACK(pkt *stack.PacketBuffer, blocks []header.SACKBlock) *stack.PacketBuffer {
+	link, network, tcp := pkt.LinkHeader().Slice(), pkt.NetworkHeader().Slice(), pkt.TransportHeader().Slice()
+	option := [header.TCPOptionsMaximumSize]byte{header.TCPOptionNOP, header.TCPOptionNOP}
+	const align = 2 // the NOPs put the blocks at a multiple of four
+	room := header.TCPHeaderMaximumSize - len(tcp)
+	n := header.EncodeSACKBlocks(blocks, option[align:max(align, room)])
+	if n == 0 {
+		return nil
+	}
+	n += align
+	view := buffer.NewView(len(link) + len(network) + len(tcp) + n)
+	for _, part := range [][]byte{link, network, tcp, option[:n]} {
+		view.Write(part)
+	}
+	ip := view.AsSlice()[len(link):]
+	longer := header.TCP(ip[len(network):])
+	longer.SetDataOffset(uint8(len(longer)))
+	fixLengths(pkt.NetworkProtocolNumber, ip, longer)
+
+	full := stack.NewPacketBuffer(stack.PacketBufferOptions{
+		ReserveHeaderBytes: pkt.AvailableHeaderBytes(), Payload: buffer.MakeWithView(view), Mark: pkt.Mark,
+	})
+	full.LinkHeader().Consume(len(link))
+	full.NetworkHeader().Consume(len(network))
+	full.TransportHeader().Consume(len(longer))
+	full.NetworkProtocolNumber, full.TransportProtocolNumber = pkt.NetworkProtocolNumber, pkt.TransportProtocolNumber
+	full.EgressRoute, full.Hash, full.Owner, full.PktType = pkt.EgressRoute, pkt.Hash, pkt.Owner, pkt.PktType
+	full.NICID = pkt.NICID
+	return full
+}
+
+// fixLengths makes the IP header and the checksums fit a TCP header that has
+// grown.
+func fixLengths(protocol tcpip.NetworkProtocolNumber, packet []byte, tcp header.TCP) {
+	var ip header.Network
+	if protocol == header.IPv4ProtocolNumber {
+		v4 := header.IPv4(packet)
+		v4.SetTotalLength(uint16(len(packet)))
+		v4.SetChecksum(0)
+		v4.SetChecksum(^v4.CalculateChecksum())
+		ip = v4
+	} else {
+		v6 := header.IPv6(packet)
+		v6.SetPayloadLength(uint16(len(tcp)))
+		ip = v6
+	}
+	tcp.SetChecksum(0)
+	sum := header.PseudoHeaderChecksum(header.TCPProtocolNumber, ip.SourceAddress(), ip.DestinationAddress(), uint16(len(tcp)))
+	tcp.SetChecksum(^tcp.CalculateChecksum(sum))
+}

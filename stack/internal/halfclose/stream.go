@@ -1,0 +1,112 @@
+package halfclose
+
+import (
+	"slices"
+	"sync"
+
+	"gvisor.dev/gvisor/pkg/tcpip"
+	"gvisor.dev/gvisor/pkg/tcpip/header"
+	"gvisor.dev/gvisor/pkg/tcpip/seqnum"
+)
+
+const (
+	// maxBlocks bounds what is remembered of a connection. The option has room
+	// for three beside a timestamp; the peer remembers those that were in
+	// earlier ones.
+	maxBlocks = 16
+
+	// maxGap bounds, in bytes, how far beyond what has arrived a segment can be:
+	// no window is larger (RFC 7323 section 2.3).
+	maxGap = 1 << 30
+)
+
+// key is a connection, seen from our side.
+type key struct {
+	local, remote         tcpip.Address
+	localPort, remotePort uint16
+}
+
+// stream is what is known of the bytes that a peer sends.
+type stream struct {
+	key key
+
+	mu     sync.Mutex
+	next   seqnum.Value       // all before has arrived, or so it seems
+	blocks []header.SACKBlock // arrived beyond next, the latest first, none touching another
+}
+
+// follow notes a segment from start to end that closes no gap and opens none,
+// and reports whether it was one: the usual case. If a bit has flipped on its
+// way netstack will not take the segment, and we come to miss a gap.
+func (s *stream) follow(start, end seqnum.Value) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	switch {
+	case end.LessThanEq(s.next):
+	case start.LessThanEq(s.next) && len(s.blocks) == 0:
+		s.next = end
+	default:
+		return false
+	}
+	return true
+}
+
+// receive notes a segment that arrived intact.
+func (s *stream) receive(start, end seqnum.Value) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	switch {
+	case end.LessThanEq(s.next) || s.next.Size(end) > maxGap:
+	case s.next.LessThan(start):
+		s.insert(header.SACKBlock{Start: start, End: end})
+	default:
+		s.next = end
+		s.prune()
+	}
+}
+
+// insert adds a block, joined with those that it touches, as the latest.
+func (s *stream) insert(b header.SACKBlock) {
+	s.blocks = slices.DeleteFunc(s.blocks, func(old header.SACKBlock) bool {
+		if old.End.LessThan(b.Start) || b.End.LessThan(old.Start) {
+			return false
+		}
+		if old.Start.LessThan(b.Start) {
+			b.Start = old.Start
+		}
+		if b.End.LessThan(old.End) {
+			b.End = old.End
+		}
+		return true
+	})
+	s.blocks = slices.Insert(s.blocks, 0, b)
+	s.blocks = s.blocks[:min(len(s.blocks), maxBlocks)]
+}
+
+// prune drops the blocks that next has reached, and moves next to their end.
+func (s *stream) prune() {
+	for again := true; again; {
+		again = false
+		s.blocks = slices.DeleteFunc(s.blocks, func(b header.SACKBlock) bool {
+			if s.next.LessThan(b.Start) {
+				return false
+			}
+			if s.next.LessThan(b.End) {
+				s.next, again = b.End, true
+			}
+			return true
+		})
+	}
+}
+
+// acknowledge notes what the stack has acknowledged, and returns the latest
+// blocks beyond it, n of them.
+func (s *stream) acknowledge(ack seqnum.Value) (latest [header.TCPMaxSACKBlocks]header.SACKBlock, n int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.next.LessThan(ack) {
+		s.next = ack
+		s.prune()
+	}
+	return latest, copy(latest[:], s.blocks)
+}
