@@ -17,6 +17,7 @@ import (
 	"gvisor.dev/gvisor/pkg/tcpip/transport/tcp"
 	"gvisor.dev/gvisor/pkg/tcpip/transport/udp"
 
+	"github.com/userstack/userstack/stack/internal/halfclose"
 	"github.com/userstack/userstack/stack/internal/translate"
 )
 
@@ -110,7 +111,11 @@ func (s *Stack) addNICs(cfg Config) error {
 	for _, n := range append([]NIC{lo}, cfg.NICs...) {
 		opts := stack.NICOptions{Name: n.Name, DeliverLinkPackets: true} // for packet sockets
 		id := s.gv.NextNICID()
-		if err := s.gv.CreateNICWithOptions(id, n.Link, opts); err != nil {
+		l := n.Link
+		if n.Name != LoopbackName {
+			l = halfclose.New(l)
+		}
+		if err := s.gv.CreateNICWithOptions(id, l, opts); err != nil {
 			return fmt.Errorf("stack: creating NIC %q: %v", n.Name, err)
 		}
 		for _, p := range n.Addrs {

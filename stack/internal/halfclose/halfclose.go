@@ -20,7 +20,8 @@
 //
 // # Limits
 //
-// It remembers 4,096 connections; two that fall into the same place take turns
+// Only connections whose handshake passed and agreed on SACK are followed. It
+// remembers 4,096 connections; two that fall into the same place take turns
 // to be forgotten, and fare as they would without it. It reads TCP right after
 // the IP header only, as netstack sends it. It cannot see that netstack drops a
 // segment for want of buffer and reports it all the same; the sender then finds
@@ -116,17 +117,22 @@ func (l *Link) complete(pkt *stack.PacketBuffer) *stack.PacketBuffer {
 	if !ok {
 		return nil
 	}
-	if seg.flags&(header.TCPFlagSyn|header.TCPFlagRst) != 0 {
-		l.slot(seg.key).Store(nil) // another life of the same address and port
+	switch {
+	case seg.flags&header.TCPFlagRst != 0:
+		l.slot(seg.key).Store(nil)
+		return nil
+	case seg.flags&header.TCPFlagSyn != 0: // another life of the same address and port
+		// With ACK it answers the peer's SYN, and repeats its offer of SACK.
+		agreed := seg.flags&header.TCPFlagAck != 0 && hasOption(seg.options, header.TCPOptionSACKPermitted)
+		l.slot(seg.key).Store(&stream{key: seg.key, next: seg.ack, agreed: agreed})
 		return nil
 	}
 	s := l.stream(seg.key)
 	if s == nil {
-		l.slot(seg.key).Store(&stream{key: seg.key, next: seg.ack})
 		return nil
 	}
 	blocks, n := s.acknowledge(seg.ack)
-	if n == 0 || seg.payload > 0 || hasSACK(seg.options) {
+	if n == 0 || seg.payload > 0 || hasOption(seg.options, header.TCPOptionSACK) {
 		return nil
 	}
 	full := addSACK(pkt, blocks[:n])
@@ -138,15 +144,29 @@ func (l *Link) complete(pkt *stack.PacketBuffer) *stack.PacketBuffer {
 
 // DeliverNetworkPacket implements stack.NetworkDispatcher, for the link below.
 func (l *Link) DeliverNetworkPacket(protocol tcpip.NetworkProtocolNumber, pkt *stack.PacketBuffer) {
-	if seg, ok := receivedSegment(protocol, pkt); ok && seg.payload > 0 {
+	if seg, ok := receivedSegment(protocol, pkt); ok {
 		if s := l.stream(seg.key); s != nil {
-			end := seg.seq.Add(seg.payload)
-			if !s.follow(seg.seq, end) && l.intact(seg, pkt) {
-				s.receive(seg.seq, end)
-			}
+			l.note(s, seg, pkt)
 		}
 	}
 	l.nestedLink.DeliverNetworkPacket(protocol, pkt)
+}
+
+// note takes in what a received segment says about its connection.
+func (l *Link) note(s *stream, seg segment, pkt *stack.PacketBuffer) {
+	if seg.flags&header.TCPFlagSyn != 0 {
+		if seg.flags&header.TCPFlagAck != 0 && l.intact(seg, pkt) {
+			s.answered(seg.seq.Add(1), hasOption(seg.options, header.TCPOptionSACKPermitted))
+		}
+		return
+	}
+	if seg.payload == 0 {
+		return
+	}
+	end := seg.seq.Add(seg.payload)
+	if !s.follow(seg.seq, end) && l.intact(seg, pkt) {
+		s.receive(seg.seq, end)
+	}
 }
 
 // intact reports whether a received segment is as it was sent: the link below

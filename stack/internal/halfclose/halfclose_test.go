@@ -58,7 +58,13 @@ func newBench(t testing.TB, protocol tcpip.NetworkProtocolNumber) *bench {
 	return b
 }
 
-const timestamp = "\x01\x01\x08\x0a\x00\x00\x00\x01\x00\x00\x00\x02"
+const (
+	timestamp = "\x01\x01\x08\x0a\x00\x00\x00\x01\x00\x00\x00\x02"
+	// offer is timestamp with SACK permitted in the place of the padding.
+	offer = "\x04\x02\x08\x0a\x00\x00\x00\x01\x00\x00\x00\x02"
+)
+
+const synACK = header.TCPFlagSyn | header.TCPFlagAck
 
 // tcp makes a TCP header with options and a checksum over payload.
 func (b *bench) tcp(from, to tcpip.Address, fields header.TCPFields, options string, payload []byte) header.TCP {
@@ -89,7 +95,11 @@ func (b *bench) ip(from, to tcpip.Address, length int) []byte {
 
 // receive has a segment arrive, with the bits of flip turned in its last byte.
 func (b *bench) receive(seq uint32, payload []byte, flip byte) {
-	tcp := b.tcp(b.peer, b.us, header.TCPFields{SrcPort: 80, DstPort: 1000, SeqNum: seq, Flags: header.TCPFlagAck}, timestamp, payload)
+	b.receiveSegment(header.TCPFlagAck, seq, timestamp, payload, flip)
+}
+
+func (b *bench) receiveSegment(flags header.TCPFlags, seq uint32, options string, payload []byte, flip byte) {
+	tcp := b.tcp(b.peer, b.us, header.TCPFields{SrcPort: 80, DstPort: 1000, SeqNum: seq, Flags: flags}, options, payload)
 	data := slices.Concat(b.ip(b.peer, b.us, len(tcp)+len(payload)), tcp, payload)
 	data[len(data)-1] ^= flip
 	b.receiveBytes(append(data, 0, 0)) // with padding
@@ -170,6 +180,7 @@ func TestLinkAddsSACK(t *testing.T) {
 				t.Errorf("%s: SACK %v, want %v", what, got, want)
 			}
 		}
+		b.send(synACK, 100, offer, nil)
 		want("first", b.send(header.TCPFlagAck, 100, timestamp, nil))
 		b.receive(100, ten, 0)
 		want("in order", b.send(header.TCPFlagAck, 110, timestamp, nil))
@@ -197,6 +208,40 @@ func TestLinkAddsSACK(t *testing.T) {
 			t.Errorf("Added = %d, want 5", got)
 		}
 	})
+}
+
+// TestLinkWantsAgreement: SACK may be sent only to a peer that said in its SYN
+// that it knows it (RFC 2018 section 2).
+func TestLinkWantsAgreement(t *testing.T) {
+	ten := bytes.Repeat([]byte("x"), 10)
+	for _, tc := range []struct {
+		name      string
+		handshake func(b *bench)
+		want      int
+	}{
+		{"none seen", func(b *bench) {}, 0},
+		{"we accept, agreed", func(b *bench) { b.send(synACK, 100, offer, nil) }, 1},
+		{"we accept, not agreed", func(b *bench) { b.send(synACK, 100, timestamp, nil) }, 0},
+		{"we connect, agreed", func(b *bench) {
+			b.send(header.TCPFlagSyn, 0, offer, nil)
+			b.receiveSegment(synACK, 99, offer, nil, 0)
+		}, 1},
+		{"we connect, not agreed", func(b *bench) {
+			b.send(header.TCPFlagSyn, 0, offer, nil)
+			b.receiveSegment(synACK, 99, timestamp, nil, 0)
+		}, 0},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			everyVersion(t, func(t *testing.T, b *bench) {
+				tc.handshake(b)
+				b.send(header.TCPFlagAck, 100, timestamp, nil)
+				b.receive(120, ten, 0)
+				if got := b.blocks(b.send(header.TCPFlagAck, 100, timestamp, nil)); len(got) != tc.want {
+					t.Errorf("SACK %v, want %d blocks", got, tc.want)
+				}
+			})
+		})
+	}
 }
 
 // TestLinkTakesNoOffence: what is no TCP segment passes untouched.
@@ -228,7 +273,7 @@ func FuzzReceive(f *testing.F) {
 	f.Fuzz(func(t *testing.T, protocol uint32, data []byte) {
 		b := newBench(t, tcpip.NetworkProtocolNumber(protocol))
 		if protocol == uint32(header.IPv4ProtocolNumber) || protocol == uint32(header.IPv6ProtocolNumber) {
-			b.send(header.TCPFlagAck, 100, timestamp, nil)
+			b.send(synACK, 100, offer, nil)
 			b.receiveBytes(data)
 			b.blocks(b.send(header.TCPFlagAck, 100, timestamp, nil))
 			return
@@ -241,7 +286,7 @@ func FuzzReceive(f *testing.F) {
 // segment and its acknowledgement.
 func BenchmarkLink(b *testing.B) {
 	l := newBench(b, header.IPv4ProtocolNumber)
-	l.send(header.TCPFlagAck, 0, timestamp, nil)
+	l.send(synACK, 0, offer, nil)
 	payload := make([]byte, 1448)
 	tcp := l.tcp(l.peer, l.us, header.TCPFields{SrcPort: 80, DstPort: 1000, Flags: header.TCPFlagAck}, timestamp, payload)
 	in := stack.NewPacketBuffer(stack.PacketBufferOptions{

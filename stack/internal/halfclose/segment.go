@@ -84,7 +84,13 @@ func receivedSegment(protocol tcpip.NetworkProtocolNumber, pkt *stack.PacketBuff
 		return s, false
 	}
 	s.payload = seqnum.Size(s.length - int(tcp.DataOffset()))
-	return s, s.flags&(header.TCPFlagSyn|header.TCPFlagRst) == 0
+	if s.flags&header.TCPFlagSyn != 0 { // only a SYN's options matter
+		if b, ok = pkt.Data().PullUp(s.network + int(tcp.DataOffset())); !ok {
+			return s, false
+		}
+		s.options = header.TCP(b[s.network:]).Options()
+	}
+	return s, s.flags&header.TCPFlagRst == 0
 }
 
 // checksumValid verifies the checksum of a received segment.
@@ -95,11 +101,11 @@ func (s segment) checksumValid(pkt *stack.PacketBuffer) bool {
 	return checksum.Checksum(whole.AsSlice(), sum) == 0xffff
 }
 
-// hasSACK looks for a SACK option.
-func hasSACK(options []byte) bool {
+// hasOption looks for an option of the given kind.
+func hasOption(options []byte, want uint8) bool {
 	for len(options) > 0 {
 		switch kind := options[0]; {
-		case kind == header.TCPOptionSACK:
+		case kind == want:
 			return true
 		case kind == header.TCPOptionEOL:
 			return false

@@ -31,8 +31,17 @@ type stream struct {
 	key key
 
 	mu     sync.Mutex
+	agreed bool               // both sides said in the handshake that they do SACK
 	next   seqnum.Value       // all before has arrived, or so it seems
 	blocks []header.SACKBlock // arrived beyond next, the latest first, none touching another
+}
+
+// answered notes the peer's answer to our SYN: where its stream begins, and
+// whether it does SACK, which our SYN always offers.
+func (s *stream) answered(start seqnum.Value, sack bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.next, s.agreed = start, sack
 }
 
 // follow notes a segment from start to end that closes no gap and opens none,
@@ -108,5 +117,8 @@ func (s *stream) acknowledge(ack seqnum.Value) (latest [header.TCPMaxSACKBlocks]
 		s.next = ack
 		s.prune()
 	}
-	return latest, copy(latest[:], s.blocks)
+	if s.agreed {
+		n = copy(latest[:], s.blocks)
+	}
+	return latest, n
 }

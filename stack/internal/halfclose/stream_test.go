@@ -38,7 +38,7 @@ func TestStream(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			for _, base := range []seqnum.Value{0, 1 << 31, 1<<32 - 15} {
-				s := &stream{next: base}
+				s := &stream{agreed: true, next: base}
 				for i, step := range steps {
 					if step.to != 0 {
 						start, end := base+seqnum.Value(step.from), base+seqnum.Value(step.to)
