@@ -97,14 +97,21 @@ func (c *crowd) gone(since time.Time) {
 	}
 }
 
-// TestCloseWithManySockets closes a stack that has 1,000 sockets open, each with a blocked call. What is left
-// behind, testnet finds.
+// TestCloseWithManySockets closes a stack that has 1,000 sockets open, each with a blocked call. Its Host is closed
+// first, or later, or by somebody else at the same time: each must do. What is left behind, testnet finds.
 func TestCloseWithManySockets(t *testing.T) {
 	for _, c := range []struct {
 		name  string
 		close func(*testnet.Node)
 	}{
 		{"Host first", func(n *testnet.Node) { n.Host.Close(); n.Stack.Close() }},
+		{"Stack first", func(n *testnet.Node) { n.Stack.Close(); n.Host.Close() }},
+		{"together", func(n *testnet.Node) {
+			var both sync.WaitGroup
+			both.Go(func() { n.Host.Close() })
+			both.Go(func() { n.Stack.Close() })
+			both.Wait()
+		}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			a, b := testnet.Pair(t)
@@ -188,7 +195,6 @@ func TestCloseWhileConnecting(t *testing.T) {
 	}
 	begun.Wait()
 	start := time.Now()
-	a.Host.Close()
 	a.Stack.Close()
 	c.gone(start)
 }

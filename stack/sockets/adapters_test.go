@@ -157,6 +157,17 @@ func TestPacketConn(t *testing.T) {
 	}
 }
 
+func TestListenAnywhere(t *testing.T) {
+	_, b := pair(t)
+	l := must[net.Listener](t)(b.Listen("tcp", ""))
+	defer l.Close()
+	pc := must[net.PacketConn](t)(b.ListenPacket("udp4", ""))
+	defer pc.Close()
+	if l.Addr().(*net.TCPAddr).Port == 0 || !pc.LocalAddr().(*net.UDPAddr).IP.IsUnspecified() {
+		t.Errorf("listening on %v and %v", l.Addr(), pc.LocalAddr())
+	}
+}
+
 func TestListenErrors(t *testing.T) {
 	_, b := pair(t)
 	l := must[net.Listener](t)(b.Listen("tcp", ":0"))

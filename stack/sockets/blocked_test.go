@@ -164,6 +164,30 @@ func TestHostClose(t *testing.T) {
 	}
 }
 
+// TestStackClose closes the stack under blocked calls, with its Host still open.
+func TestStackClose(t *testing.T) {
+	a, b := pair(t)
+	client, _ := connected(t, a, b)
+	u := udpSocket(t, a)
+	check(t, u.Bind(sockets.Inet4{Host: addrA}))
+	errs := make(chan error, 2)
+	go func() { _, err := client.Recv(1); errs <- err }()
+	go func() { _, err := u.Recv(1); errs <- err }()
+	awaitBlocked(t, "recv", 2)
+	check(t, a.Stack().Close())
+	for range 2 {
+		if err := <-errs; !errors.Is(err, net.ErrClosed) {
+			t.Errorf("a blocked call got %v, want net.ErrClosed", err)
+		}
+	}
+	if err := client.Connect(sockets.Inet4{Host: addrB, Port: 1}); !errors.Is(err, net.ErrClosed) {
+		t.Errorf("connect on a closed stack: %v", err)
+	}
+	if _, err := a.TCP(); !errors.Is(err, net.ErrClosed) {
+		t.Errorf("a socket of a closed stack: %v", err)
+	}
+}
+
 // TestCloseRaces closes sockets under every call at once; the race detector and
 // the leak checks of TestMain look on.
 func TestCloseRaces(t *testing.T) {

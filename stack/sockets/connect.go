@@ -17,7 +17,7 @@ import (
 // Errors: EINVAL when it is bound already, EADDRNOTAVAIL when the address is
 // not the stack's, EADDRINUSE, EAFNOSUPPORT.
 func (s *Socket) Bind(a Sockaddr) error {
-	if s.closed() {
+	if s.dead() {
 		return s.error("bind", ErrClosed)
 	}
 	if a == nil || a.Family() != s.d.family {
@@ -62,7 +62,7 @@ func (d *description) bind(ap netip.AddrPort) error {
 // socket, where a later Connect reports the end; EISCONN; ErrTimeout, after
 // which the attempt is given up.
 func (s *Socket) Connect(a Sockaddr, opts ...CallOption) error {
-	if s.closed() {
+	if s.dead() {
 		return s.error("connect", ErrClosed)
 	}
 	if a == nil {

@@ -90,8 +90,8 @@ func (h *Host) dialOne(ctx context.Context, typ Type, ap netip.AddrPort) (net.Co
 }
 
 // Listen listens on the address: "tcp", "tcp4" or "tcp6", and "host:port" where
-// host is numeric, a name or empty and port 0 takes a free one. With an empty
-// host, "tcp" serves IPv4 and IPv6. The result is a *Listener.
+// host is numeric, a name or empty and port 0 takes a free one; "" is ":0". With
+// an empty host, "tcp" serves IPv4 and IPv6. The result is a *Listener.
 func (h *Host) Listen(network, address string) (net.Listener, error) {
 	s, err := h.bindNew(network, address, SOCK_STREAM)
 	if err == nil {
@@ -124,6 +124,9 @@ func (h *Host) listenError(network, address string, s *Socket, err error) error 
 // bindNew returns a socket bound to the address. When binding fails it returns
 // the socket beside the error.
 func (h *Host) bindNew(network, address string, want Type) (*Socket, error) {
+	if address == "" {
+		address = ":0" // as package net has it
+	}
 	addrs, typ, err := h.addresses(context.Background(), network, address)
 	if err != nil {
 		return nil, err

@@ -23,7 +23,7 @@ import (
 // at less, netstack would answer each with a SYN cookie, which costs the
 // connection window scaling and SACK (T6).
 func (s *Socket) Listen(backlog int) error {
-	if s.closed() {
+	if s.dead() {
 		return s.error("listen", ErrClosed)
 	}
 	return s.error("listen", s.d.listen(min(max(backlog, 0), SOMAXCONN)))
@@ -94,7 +94,7 @@ func (s *Socket) Accept(opts ...CallOption) (*Socket, Sockaddr, error) {
 func (s *Socket) accept(c *call) (*Socket, netip.AddrPort, error) {
 	defer c.done()
 	for {
-		if s.closed() {
+		if s.dead() {
 			return nil, netip.AddrPort{}, s.error("accept", ErrClosed)
 		}
 		var peer tcpip.FullAddress
@@ -121,7 +121,7 @@ func (s *Socket) Shutdown(how How) error {
 	switch {
 	case how != SHUT_RD && how != SHUT_WR && how != SHUT_RDWR:
 		return s.error("shutdown", EINVAL)
-	case s.closed():
+	case s.dead():
 		return s.error("shutdown", ErrClosed)
 	case !s.d.isTCP():
 		return s.error("shutdown", s.d.shutdownDatagram(how))

@@ -80,7 +80,7 @@ func (c *PacketConn) writeTo(p []byte, to netip.AddrPort, name net.Addr) (int, e
 	cl := c.s.adapterCall(waiter.WritableEvents, &c.write)
 	err := error(nil)
 	switch v4 := to.Addr().Unmap().Is4(); {
-	case c.s.closed():
+	case c.s.dead():
 		err = ErrClosed
 	case c.s.expired(cl):
 		err = ErrTimeout

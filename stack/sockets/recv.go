@@ -72,7 +72,7 @@ var buffers = sync.Pool{New: func() any { return new(tcpip.SliceWriter) }}
 // recv is the wait loop of receiving.
 func (s *Socket) recv(p []byte, c *call) received {
 	switch {
-	case s.closed():
+	case s.dead():
 		return received{err: ErrClosed}
 	case len(p) == 0 && (s.d.isTCP() || c.flags&MSG_TRUNC == 0):
 		return received{} // netstack would consume a datagram, or fail (T19)
@@ -120,7 +120,7 @@ func (s *Socket) recv(p []byte, c *call) received {
 // are unset, that it is worth waiting.
 func (s *Socket) recvEnd(terr tcpip.Error, c *call) received {
 	d := s.d
-	if s.closed() {
+	if s.dead() {
 		return received{err: ErrClosed}
 	}
 	switch terr.(type) {

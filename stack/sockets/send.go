@@ -45,7 +45,7 @@ func (s *Socket) SendTo(p []byte, a Sockaddr, opts ...CallOption) (int, error) {
 		n, err := s.send(p, nil, &c)
 		return n, s.withRemote("sendto", a, err)
 	}
-	if s.closed() {
+	if s.dead() {
 		return 0, s.error("sendto", ErrClosed)
 	}
 	ap, err := s.peer(c.ctx, a)
@@ -76,7 +76,7 @@ func (s *Socket) send(p []byte, to *tcpip.FullAddress, c *call) (n int, err erro
 	if c.flags&MSG_OOB != 0 {
 		return 0, EOPNOTSUPP
 	}
-	if s.closed() {
+	if s.dead() {
 		return 0, ErrClosed
 	}
 	if len(p) == 0 && s.d.isTCP() {
@@ -134,7 +134,7 @@ func (d *description) sendable() error {
 }
 
 func (s *Socket) sendError(terr tcpip.Error) error {
-	if s.closed() {
+	if s.dead() {
 		return ErrClosed
 	}
 	d := s.d

@@ -45,7 +45,11 @@ func (h *Host) Socket(f Family, t Type, p Protocol) (*Socket, error) {
 // reference.
 func (h *Host) newSocket(op string, d *description) (*Socket, error) {
 	s := &Socket{host: h, d: d, done: make(chan struct{})}
-	if err := h.table.add(s); err != nil {
+	err := error(ErrClosed)
+	if !isClosed(h.stack.Closing()) {
+		err = h.table.add(s)
+	}
+	if err != nil {
 		d.release()
 		return nil, s.error(op, err)
 	}
@@ -106,6 +110,10 @@ func (s *Socket) closed() bool {
 		return false
 	}
 }
+
+// dead reports whether calls must end with ErrClosed: the Socket was closed, or
+// the stack below is being closed.
+func (s *Socket) dead() bool { return s.closed() || isClosed(s.host.stack.Closing()) }
 
 // Fileno returns the descriptor's number, which belongs to the Host and means
 // nothing to the operating system; -1 once the Socket is closed.
@@ -219,7 +227,7 @@ func (s *Socket) error(op string, err error) error {
 
 // terror is error for a failed call of the endpoint.
 func (s *Socket) terror(op string, terr tcpip.Error) error {
-	if s.closed() {
+	if s.dead() {
 		return s.error(op, ErrClosed)
 	}
 	return s.error(op, errnoOf(terr))

@@ -98,7 +98,7 @@ func (c *call) blocks() bool {
 // ends came: ErrClosed, ErrTimeout, the context's error, or EAGAIN when
 // SO_RCVTIMEO or SO_SNDTIMEO ran out.
 func (c *call) again() error {
-	if c.s.closed() {
+	if c.s.dead() {
 		return ErrClosed
 	}
 	if !c.blocks() {
@@ -125,6 +125,8 @@ func (c *call) again() error {
 	case <-c.sleeper.woken:
 		return nil
 	case <-c.s.done:
+		return ErrClosed
+	case <-c.s.host.stack.Closing():
 		return ErrClosed
 	case <-c.expired:
 		return ErrTimeout
