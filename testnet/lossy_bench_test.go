@@ -38,7 +38,7 @@ func BenchmarkLossRecovery(b *testing.B) {
 					var ways []lossyWay
 					for seed := uint64(1); seed <= 5; seed++ {
 						near, far := wire.up(b, recovery.tcp, link.ImpairConfig{In: lossy, Out: lossy, Seed: seed})
-						ways = append(ways, lossyWay{near, far, families[seed%2].on(far), seed, wire.close})
+						ways = append(ways, lossyWay{near, far, families[seed%2].on(far), seed})
 					}
 					for _, result := range exchangeOver(b, ways, 100) {
 						medians = append(medians, result.after(.5).Seconds())
