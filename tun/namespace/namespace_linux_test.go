@@ -253,9 +253,17 @@ func parentToKill(t *testing.T) {
 		t.Fatal(err)
 	}
 	helper := children(t)[0]
-	program := ns.Command("sleep", "1000")
+	program := ns.Command("sh", "-c", "echo inside; exec sleep 1000")
+	out, err := program.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
 	if err := program.Start(); err != nil {
 		t.Fatal(err)
+	}
+	var word string // before it, the program may still be nsenter and in no namespace
+	if _, err := fmt.Fscan(out, &word); err != nil || word != "inside" {
+		t.Fatal(word, err)
 	}
 	fmt.Println(helper, program.Process.Pid)
 	program.Wait() // until killed
