@@ -43,8 +43,8 @@ const (
 	// acknowledgements (RFC 6675), and has the retransmission timer for the rest.
 	RecoverySACK LossRecovery = iota + 1
 	// RecoveryRACK goes by time (RFC 8985) and probes for tail losses. It is
-	// faster on long clean paths; with the netstack underneath, a connection can
-	// stall for ever when its last segments are lost.
+	// faster where packets overtake each other; with the netstack underneath, a
+	// few connections in a thousand on a lossy link never end.
 	RecoveryRACK
 )
 
@@ -54,9 +54,8 @@ const (
 
 	// DefaultMaxRTO bounds the backoff of retransmissions. RFC 6298 (2.5) and
 	// Linux have 60 s and 120 s; Linux lets net.ipv4.tcp_rto_max_ms go down to
-	// 1 s. Netstack backs off further although acknowledgements arrive, and does
-	// not come back, so that at 120 s connections on a lossy link hang for
-	// minutes (docs/performance.md). A path with a longer round trip than this
+	// 1 s. Netstack takes the wait for a lost acknowledgement for a round trip,
+	// so that timeouts on a lossy link grow to many seconds (docs/performance.md). A path with a longer round trip than this
 	// wants a larger value: every segment would be sent twice.
 	DefaultMaxRTO = 2 * time.Second
 
