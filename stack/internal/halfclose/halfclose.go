@@ -21,8 +21,9 @@
 // # Limits
 //
 // Only connections whose handshake passed and agreed on SACK are followed. It
-// remembers 4,096 connections; two that fall into the same place take turns
-// to be forgotten, and fare as they would without it. It reads TCP right after
+// remembers 4,096 connections, a few less where more than four fall into one of
+// its 1,024 buckets; the longest idle is forgotten, and fares as it would without
+// it. It reads TCP right after
 // the IP header only, as netstack sends it. It cannot see that netstack drops a
 // segment for want of buffer and reports it all the same; the sender then finds
 // out when its timer fires, as RFC 2018 section 8 has it do. Segments that carry
@@ -31,6 +32,7 @@ package halfclose
 
 import (
 	"hash/maphash"
+	"math"
 	"sync/atomic"
 
 	"gvisor.dev/gvisor/pkg/tcpip"
@@ -39,8 +41,10 @@ import (
 	"gvisor.dev/gvisor/pkg/tcpip/stack"
 )
 
-// connections is how many are remembered, a power of two. A slot is a pointer.
-const connections = 1 << 12
+const (
+	buckets = 1 << 10 // a power of two
+	ways    = 4       // connections in a bucket; each is a pointer
+)
 
 // nestedLink passes every call of a link on to the link below.
 type nestedLink = nested.Endpoint
@@ -50,7 +54,8 @@ type Link struct {
 	nestedLink
 	lower stack.LinkEndpoint
 	seed  maphash.Seed
-	table [connections]atomic.Pointer[stream]
+	table [buckets][ways]atomic.Pointer[stream]
+	clock atomic.Uint32 // connections opened so far
 	added atomic.Uint64
 }
 
@@ -70,16 +75,51 @@ func New(lower stack.LinkEndpoint) *Link {
 // Added returns how many acknowledgements got the option.
 func (l *Link) Added() uint64 { return l.added.Load() }
 
-func (l *Link) slot(k key) *atomic.Pointer[stream] {
-	return &l.table[maphash.Comparable(l.seed, k)%connections]
+func (l *Link) bucket(k key) *[ways]atomic.Pointer[stream] {
+	return &l.table[maphash.Comparable(l.seed, k)%buckets]
 }
 
 // stream returns what is known of a connection, or nil.
 func (l *Link) stream(k key) *stream {
-	if s := l.slot(k).Load(); s != nil && s.key == k {
-		return s
+	bucket := l.bucket(k)
+	for i := range bucket {
+		if s := bucket[i].Load(); s != nil && s.key == k {
+			s.used.Store(l.clock.Load())
+			return s
+		}
 	}
 	return nil
+}
+
+// open remembers a connection, in place of an earlier life of it, or of none, or
+// of the one in the bucket that has been idle longest.
+func (l *Link) open(s *stream) {
+	now := l.clock.Add(1)
+	s.used.Store(now)
+	bucket := l.bucket(s.key)
+	place, idle := 0, uint32(0)
+	for i := range bucket {
+		switch old := bucket[i].Load(); {
+		case old == nil:
+			place, idle = i, math.MaxUint32 // but the same connection may follow
+		case old.key == s.key:
+			bucket[i].Store(s)
+			return
+		case now-old.used.Load() > idle:
+			place, idle = i, now-old.used.Load()
+		}
+	}
+	bucket[place].Store(s)
+}
+
+// forget drops a connection.
+func (l *Link) forget(k key) {
+	bucket := l.bucket(k)
+	for i := range bucket {
+		if s := bucket[i].Load(); s != nil && s.key == k {
+			bucket[i].Store(nil)
+		}
+	}
 }
 
 // WritePackets implements stack.LinkEndpoint.
@@ -119,12 +159,12 @@ func (l *Link) complete(pkt *stack.PacketBuffer) *stack.PacketBuffer {
 	}
 	switch {
 	case seg.flags&header.TCPFlagRst != 0:
-		l.slot(seg.key).Store(nil)
+		l.forget(seg.key)
 		return nil
 	case seg.flags&header.TCPFlagSyn != 0: // another life of the same address and port
 		// With ACK it answers the peer's SYN, and repeats its offer of SACK.
 		agreed := seg.flags&header.TCPFlagAck != 0 && hasOption(seg.options, header.TCPOptionSACKPermitted)
-		l.slot(seg.key).Store(&stream{key: seg.key, next: seg.ack, agreed: agreed})
+		l.open(&stream{key: seg.key, next: seg.ack, agreed: agreed})
 		return nil
 	}
 	s := l.stream(seg.key)

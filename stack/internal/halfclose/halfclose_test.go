@@ -313,3 +313,38 @@ func BenchmarkLink(b *testing.B) {
 		l.complete(out)
 	}
 }
+
+// TestLinkRemembers fills the table, and has one connection stay in use.
+func TestLinkRemembers(t *testing.T) {
+	l := newBench(t, header.IPv4ProtocolNumber).Link
+	number := func(n int) key { return key{us4, peer4, uint16(n), 80} }
+	const few, many = 100, 60000
+	for n := 1; n <= few; n++ {
+		l.open(&stream{key: number(n)})
+	}
+	l.open(&stream{key: number(few)}) // again
+	for n := 1; n <= few; n++ {
+		if l.stream(number(n)) == nil {
+			t.Errorf("connection %d of %d is forgotten", n, few)
+		}
+	}
+	l.forget(number(1))
+	if l.stream(number(1)) != nil || l.stream(number(2)) == nil {
+		t.Error("forget took the wrong one, or none")
+	}
+	for n := few + 1; n <= many; n++ {
+		l.open(&stream{key: number(n)})
+		if l.stream(number(few)) == nil {
+			t.Fatalf("the connection that is in use was forgotten for the %dth", n)
+		}
+	}
+	remembered := 0
+	for n := 1; n <= many; n++ {
+		if l.stream(number(n)) != nil {
+			remembered++
+		}
+	}
+	if remembered != buckets*ways {
+		t.Errorf("%d connections are remembered, want %d", remembered, buckets*ways)
+	}
+}

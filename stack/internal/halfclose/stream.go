@@ -3,6 +3,7 @@ package halfclose
 import (
 	"slices"
 	"sync"
+	"sync/atomic"
 
 	"gvisor.dev/gvisor/pkg/tcpip"
 	"gvisor.dev/gvisor/pkg/tcpip/header"
@@ -28,7 +29,8 @@ type key struct {
 
 // stream is what is known of the bytes that a peer sends.
 type stream struct {
-	key key
+	key  key
+	used atomic.Uint32 // Link.clock at its last segment
 
 	mu     sync.Mutex
 	agreed bool               // both sides said in the handshake that they do SACK
