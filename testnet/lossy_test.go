@@ -23,8 +23,9 @@ import (
 var lossy = link.Impairment{Loss: .05, Duplicate: .05, Reorder: .10, Corrupt: .02}
 
 const (
-	lossySize  = 64 << 10 // bytes that each end of a connection sends
-	lossyLimit = 60 * time.Second
+	lossySize  = 64 << 10         // bytes that each end of a connection sends
+	lossyLimit = 60 * time.Second // for a connection
+	lossyOpen  = 100              // connections on one wire at a time
 )
 
 // lossyScale is how much a test over lossy wires does.
@@ -63,8 +64,8 @@ var lossyWires = []struct {
 	}},
 }
 
-// TestLossy opens many connections at once over lossy wires, has both ends of each send and half-close, and wants all
-// of them to end in time with every byte in its place. docs/performance.md has the figures, and the settings that they
+// TestLossy opens a hundred connections at a time over lossy wires, has both ends of each send and half-close, and wants
+// all of them to end in time with every byte in its place. docs/performance.md has the figures, and the settings that they
 // depend on.
 func TestLossy(t *testing.T) {
 	scale := lossyScaleOf(t)
@@ -115,7 +116,7 @@ func exchangeOver(t testing.TB, ways []lossyWay, connections int) []*exchanged {
 // exchanged is what became of a number of connections.
 type exchanged struct {
 	mu     sync.Mutex
-	took   []time.Duration // by each end of those that ended well, since the start of all
+	took   []time.Duration // by each end of those that ended well
 	faults []error
 }
 
@@ -138,17 +139,21 @@ func (e *exchanged) after(share float64) time.Duration {
 	return e.took[int(share*float64(len(e.took)-1))]
 }
 
-// exchangeAll opens n connections, all at once. Both ends of each send lossySize bytes of their own, and read to the
-// end.
+// exchangeAll opens n connections, lossyOpen at a time. Both ends of each send lossySize bytes of their own, and read to
+// the end.
 func exchangeAll(ctx context.Context, way lossyWay, n int) *exchanged {
-	start := time.Now()
-	ctx, cancel := context.WithDeadline(ctx, start.Add(lossyLimit))
-	defer cancel()
 	var result exchanged
 	ln, err := way.server.listen("tcp", way.on)
 	if err != nil {
 		result.add(0, err)
 		return &result
+	}
+	timed := func(end func(ctx context.Context) error) {
+		ctx, cancel := context.WithTimeout(ctx, lossyLimit)
+		defer cancel()
+		start := time.Now()
+		err := end(ctx)
+		result.add(time.Since(start), err)
 	}
 	var ends, calls sync.WaitGroup
 	ends.Go(func() {
@@ -158,16 +163,15 @@ func exchangeAll(ctx context.Context, way lossyWay, n int) *exchanged {
 			if err != nil {
 				return
 			}
-			ends.Go(func() {
-				err := answer(ctx, conn, way)
-				result.add(time.Since(start), err)
-			})
+			ends.Go(func() { timed(func(ctx context.Context) error { return answer(ctx, conn, way.seed) }) })
 		}
 	})
+	open := make(chan struct{}, lossyOpen)
 	for number := range n {
+		open <- struct{}{}
 		calls.Go(func() {
-			err := call(ctx, way, ln.Addr().String(), number)
-			result.add(time.Since(start), err)
+			timed(func(ctx context.Context) error { return call(ctx, way, ln.Addr().String(), number) })
+			<-open
 		})
 	}
 	calls.Wait()
@@ -195,7 +199,7 @@ func call(ctx context.Context, way lossyWay, addr string, number int) error {
 }
 
 // answer is the end of a connection that accepts it.
-func answer(ctx context.Context, conn net.Conn, way lossyWay) error {
+func answer(ctx context.Context, conn net.Conn, seed uint64) error {
 	defer conn.Close()
 	deadline, _ := ctx.Deadline()
 	if err := conn.SetDeadline(deadline); err != nil {
@@ -206,7 +210,7 @@ func answer(ctx context.Context, conn net.Conn, way lossyWay) error {
 		return fmt.Errorf("an accepted connection: %w", err)
 	}
 	number := int(binary.BigEndian.Uint64(first[:]))
-	return exchange(ctx, conn, number, lossyBytes(way.seed, number, "answer"), lossyBytes(way.seed, number, "call"))
+	return exchange(ctx, conn, number, lossyBytes(seed, number, "answer"), lossyBytes(seed, number, "call"))
 }
 
 // lossyBytes returns what one end of a connection sends.
