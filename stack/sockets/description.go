@@ -32,9 +32,7 @@ type description struct {
 
 	failureTaken atomic.Bool // SO_ERROR has reported why the connect failed
 
-	rdShut     atomic.Bool // SHUT_RD on a connection or a UDP socket
-	listening  atomic.Bool
-	listenShut atomic.Bool // SHUT_RD on a listener, until Listen is called again
+	rdShut atomic.Bool // SHUT_RD on a connection or a UDP socket
 
 	rcvTimeo, sndTimeo atomic.Int64 // time.Duration: 0 = none, negative = at once
 
@@ -177,7 +175,6 @@ func (d *description) replaceLocked() {
 		}
 	}
 	d.connecting = false
-	d.listening.Store(false)
 	d.ep.Store(&endpoint{ep})
 	// A waiter of the old endpoint must look at the new one.
 	d.wq.Notify(waiter.ReadableEvents | waiter.WritableEvents | waiter.EventErr | waiter.EventHUp)

@@ -53,8 +53,6 @@ func (d *description) listen(backlog int) error {
 		}
 		return errnoOf(terr)
 	}
-	d.listenShut.Store(false)
-	d.listening.Store(true)
 	return nil
 }
 
@@ -139,7 +137,6 @@ func (d *description) shutdownTCP(how How) error {
 			// Netstack would go on listening (T5). A fresh endpoint on the same
 			// port resets the connections that wait, as Linux does.
 			d.replaceLocked()
-			d.listenShut.Store(true)
 		}
 		return nil
 	case state == tcp.StateSynSent || state == tcp.StateConnecting:
