@@ -22,6 +22,7 @@ type description struct {
 	family    Family
 	typ       Type
 	proto     Protocol // as given to Host.Socket
+	kind      sockets  // exactly one bit: what options and calls it has
 	transport tcpip.TransportProtocolNumber
 
 	wq *waiter.Queue // the same for every endpoint of the description
@@ -45,7 +46,7 @@ type description struct {
 // endpoint makes an interface fit for an atomic pointer.
 type endpoint struct{ tcpip.Endpoint }
 
-func (d *description) isTCP() bool { return d.transport == tcp.ProtocolNumber }
+func (d *description) isTCP() bool { return d.kind == onTCP }
 
 // network returns the protocol of the endpoint itself. An AF_INET6 endpoint
 // carries IPv4 as well unless IPV6_V6ONLY is set.
@@ -65,52 +66,56 @@ type socketKind struct {
 
 // kinds are the sockets that exist. Ping sockets (icmp(7)) must be asked for by
 // number.
-var kinds = map[socketKind]tcpip.TransportProtocolNumber{
-	{AF_INET, SOCK_STREAM, IPPROTO_TCP}:    tcp.ProtocolNumber,
-	{AF_INET6, SOCK_STREAM, IPPROTO_TCP}:   tcp.ProtocolNumber,
-	{AF_INET, SOCK_DGRAM, IPPROTO_UDP}:     udp.ProtocolNumber,
-	{AF_INET6, SOCK_DGRAM, IPPROTO_UDP}:    udp.ProtocolNumber,
-	{AF_INET, SOCK_DGRAM, IPPROTO_ICMP}:    icmp.ProtocolNumber4,
-	{AF_INET6, SOCK_DGRAM, IPPROTO_ICMPV6}: icmp.ProtocolNumber6,
+var kinds = map[socketKind]struct {
+	kind      sockets
+	transport tcpip.TransportProtocolNumber
+}{
+	{AF_INET, SOCK_STREAM, IPPROTO_TCP}:    {onTCP, tcp.ProtocolNumber},
+	{AF_INET6, SOCK_STREAM, IPPROTO_TCP}:   {onTCP, tcp.ProtocolNumber},
+	{AF_INET, SOCK_DGRAM, IPPROTO_UDP}:     {onUDP, udp.ProtocolNumber},
+	{AF_INET6, SOCK_DGRAM, IPPROTO_UDP}:    {onUDP, udp.ProtocolNumber},
+	{AF_INET, SOCK_DGRAM, IPPROTO_ICMP}:    {onPing, icmp.ProtocolNumber4},
+	{AF_INET6, SOCK_DGRAM, IPPROTO_ICMPV6}: {onPing, icmp.ProtocolNumber6},
 }
 
 var defaultProtocol = map[Type]Protocol{SOCK_STREAM: IPPROTO_TCP, SOCK_DGRAM: IPPROTO_UDP}
 
-// transportFor checks the arguments of socket(2) in Linux's order.
-func transportFor(f Family, t Type, p Protocol) (tcpip.TransportProtocolNumber, error) {
+// checkKind checks the arguments of socket(2) in Linux's order and completes d.
+func (d *description) checkKind() error {
 	refuse := func(num Errno, msg string) error {
 		return &Error{Op: "socket", Num: num, Msg: msg, Err: ErrUnsupported}
 	}
+	f, t, p := d.family, d.typ, d.proto
 	switch {
 	case t < 0 || t >= maxType || p < 0 || p >= maxProtocol:
-		return 0, &Error{Op: "socket", Num: EINVAL}
+		return &Error{Op: "socket", Num: EINVAL}
 	case f != AF_INET && f != AF_INET6:
-		return 0, refuse(EAFNOSUPPORT, f.String()+" is not supported by userstack")
+		return refuse(EAFNOSUPPORT, f.String()+" is not supported by userstack")
 	case t == SOCK_RAW && p != 0:
-		return 0, refuse(EPROTONOSUPPORT, "raw sockets are not supported by userstack")
+		return refuse(EPROTONOSUPPORT, "raw sockets are not supported by userstack")
 	case t == SOCK_RAW:
-		return 0, &Error{Op: "socket", Num: EPROTONOSUPPORT}
+		return &Error{Op: "socket", Num: EPROTONOSUPPORT}
 	case t != SOCK_STREAM && t != SOCK_DGRAM:
-		return 0, &Error{Op: "socket", Num: ESOCKTNOSUPPORT}
+		return &Error{Op: "socket", Num: ESOCKTNOSUPPORT}
 	}
 	if p == 0 {
 		p = defaultProtocol[t]
 	}
-	transport, ok := kinds[socketKind{f, t, p}]
+	k, ok := kinds[socketKind{f, t, p}]
 	if !ok {
-		return 0, &Error{Op: "socket", Num: EPROTONOSUPPORT}
+		return &Error{Op: "socket", Num: EPROTONOSUPPORT}
 	}
-	return transport, nil
+	d.kind, d.transport = k.kind, k.transport
+	return nil
 }
 
 // newDescription returns a description with one reference and a fresh
 // endpoint.
 func (h *Host) newDescription(f Family, t Type, p Protocol) (*description, error) {
-	transport, err := transportFor(f, t, p)
-	if err != nil {
+	d := &description{host: h, family: f, typ: t, proto: p, wq: new(waiter.Queue)}
+	if err := d.checkKind(); err != nil {
 		return nil, err
 	}
-	d := &description{host: h, family: f, typ: t, proto: p, transport: transport, wq: new(waiter.Queue)}
 	ep, terr := d.newEndpoint()
 	if terr != nil {
 		return nil, &Error{Op: "socket", Num: errnoOf(terr)}
@@ -122,7 +127,7 @@ func (h *Host) newDescription(f Family, t Type, p Protocol) (*description, error
 // adopt returns a description for an endpoint that Accept gave, with the
 // listener's options, as Linux's accepted sockets have them.
 func (d *description) adopt(ep tcpip.Endpoint, wq *waiter.Queue) *description {
-	n := &description{host: d.host, family: d.family, typ: d.typ, proto: d.proto, transport: d.transport, wq: wq}
+	n := &description{host: d.host, family: d.family, typ: d.typ, proto: d.proto, kind: d.kind, transport: d.transport, wq: wq}
 	n.init(ep)
 	d.mu.Lock()
 	for _, o := range d.record {

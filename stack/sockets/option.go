@@ -41,9 +41,15 @@ const (
 	onTCP sockets = 1 << iota
 	onUDP
 	onPing
+	onRaw
+	onPacket
+	onUnix
+	on4 // AF_INET only
 	on6 // AF_INET6 only
 
-	onAll = onTCP | onUDP | onPing
+	onInet     = onTCP | onUDP | onPing | onRaw // AF_INET and AF_INET6
+	onDatagram = onUDP | onPing | onRaw | onPacket
+	onEndpoint = onInet | onPacket // what has an endpoint of netstack's
 )
 
 // A setOption is an option that was set, kept so that a new endpoint, or an
@@ -57,22 +63,25 @@ type setOption struct {
 // options is the table; its parts stand in the option_*.go files.
 var options = func() map[optionKey]*option {
 	all := map[optionKey]*option{}
-	for _, part := range []map[optionKey]*option{socketOptions, tcpOptions, ipOptions} {
+	for _, part := range []map[optionKey]*option{
+		socketOptions, ipOptions, ipv6Options, tcpOptions, udpOptions,
+		multicastOptions, rawOptions, packetOptions, messageOptions, unixOptions,
+	} {
 		maps.Copy(all, part)
 	}
 	return all
 }()
 
 func (d *description) has(o *option) bool {
-	kind := onPing
-	switch d.proto {
-	case 0, IPPROTO_TCP, IPPROTO_UDP:
-		kind = onUDP
-		if d.isTCP() {
-			kind = onTCP
-		}
+	switch {
+	case o.only&d.kind == 0:
+		return false
+	case o.only&on4 != 0:
+		return d.family == AF_INET
+	case o.only&on6 != 0:
+		return d.family == AF_INET6
 	}
-	return o.only&kind != 0 && (o.only&on6 == 0 || d.family == AF_INET6)
+	return true
 }
 
 // SetSockOpt sets an option to the bytes of a C value (setsockopt(2)). Numbers

@@ -4,12 +4,10 @@ import (
 	"gvisor.dev/gvisor/pkg/tcpip"
 )
 
-// Options of IPPROTO_IP (ip(7)) and IPPROTO_IPV6 (ipv6(7)).
+// Options of IPPROTO_IP (ip(7)).
 const (
-	IP_TOS            = 1
-	IP_TTL            = 2
-	IPV6_UNICAST_HOPS = 16
-	IPV6_V6ONLY       = 26
+	IP_TOS = 1
+	IP_TTL = 2
 )
 
 // defaultTTL is Linux's net.ipv4.ip_default_ttl and IPv6 hop limit.
@@ -18,7 +16,7 @@ const defaultTTL = 64
 const ecnBits = 3 // RFC 3168: TCP keeps these to itself
 
 var ipOptions = map[optionKey]*option{
-	{SOL_IP, IP_TOS}: {name: "IP_TOS", only: onAll, size: 4, tiny: true, inherit: true,
+	{SOL_IP, IP_TOS}: {name: "IP_TOS", only: onInet, size: 4, tiny: true, inherit: true,
 		get: func(_ *description, ep tcpip.Endpoint) ([]byte, Errno) {
 			n, terr := ep.GetSockOptInt(tcpip.IPv4TOSOption)
 			return intBytes(n), errnoOf(terr)
@@ -30,7 +28,7 @@ var ipOptions = map[optionKey]*option{
 			}
 			return errnoOf(ep.SetSockOptInt(tcpip.IPv4TOSOption, tos))
 		}},
-	{SOL_IP, IP_TTL}: {name: "IP_TTL", only: onAll, size: 4, tiny: true, inherit: true,
+	{SOL_IP, IP_TTL}: {name: "IP_TTL", only: onInet, size: 4, tiny: true, inherit: true,
 		get: func(_ *description, ep tcpip.Endpoint) ([]byte, Errno) {
 			n, terr := ep.GetSockOptInt(tcpip.IPv4TTLOption)
 			if n == tcpip.UseDefaultIPv4TTL {
@@ -45,26 +43,4 @@ var ipOptions = map[optionKey]*option{
 			}
 			return errnoOf(ep.SetSockOptInt(tcpip.IPv4TTLOption, max(n, tcpip.UseDefaultIPv4TTL)))
 		}},
-	{SOL_IPV6, IPV6_UNICAST_HOPS}: {name: "IPV6_UNICAST_HOPS", only: onAll | on6, size: 4, inherit: true,
-		get: func(_ *description, ep tcpip.Endpoint) ([]byte, Errno) {
-			n, terr := ep.GetSockOptInt(tcpip.IPv6HopLimitOption)
-			if n == tcpip.UseDefaultIPv6HopLimit {
-				n = defaultTTL
-			}
-			return intBytes(n), errnoOf(terr)
-		},
-		set: func(_ *description, ep tcpip.Endpoint, v []byte) Errno {
-			n := intValue(v)
-			if n < -1 || n > 255 {
-				return EINVAL
-			}
-			return errnoOf(ep.SetSockOptInt(tcpip.IPv6HopLimitOption, n))
-		}},
-	{SOL_IPV6, IPV6_V6ONLY}: v6Only(),
-}
-
-func v6Only() *option {
-	o := boolOption("IPV6_V6ONLY", onAll|on6, (*tcpip.SocketOptions).GetV6Only, (*tcpip.SocketOptions).SetV6Only)
-	o.fresh = true // netstack would take it at any time (T40)
-	return o
 }

@@ -38,13 +38,13 @@ const (
 )
 
 var socketOptions = map[optionKey]*option{
-	{SOL_SOCKET, SO_REUSEADDR}: boolOption("SO_REUSEADDR", onAll,
+	{SOL_SOCKET, SO_REUSEADDR}: boolOption("SO_REUSEADDR", onInet,
 		(*tcpip.SocketOptions).GetReuseAddress, (*tcpip.SocketOptions).SetReuseAddress),
-	{SOL_SOCKET, SO_REUSEPORT}: boolOption("SO_REUSEPORT", onAll,
+	{SOL_SOCKET, SO_REUSEPORT}: boolOption("SO_REUSEPORT", onInet,
 		(*tcpip.SocketOptions).GetReusePort, (*tcpip.SocketOptions).SetReusePort),
-	{SOL_SOCKET, SO_BROADCAST}: boolOption("SO_BROADCAST", onAll,
+	{SOL_SOCKET, SO_BROADCAST}: boolOption("SO_BROADCAST", onInet,
 		(*tcpip.SocketOptions).GetBroadcast, (*tcpip.SocketOptions).SetBroadcast),
-	{SOL_SOCKET, SO_KEEPALIVE}: boolOption("SO_KEEPALIVE", onAll,
+	{SOL_SOCKET, SO_KEEPALIVE}: boolOption("SO_KEEPALIVE", onInet,
 		(*tcpip.SocketOptions).GetKeepAlive, (*tcpip.SocketOptions).SetKeepAlive),
 
 	{SOL_SOCKET, SO_TYPE}:       fact("SO_TYPE", func(d *description) int { return int(d.typ) }),
@@ -53,7 +53,7 @@ var socketOptions = map[optionKey]*option{
 	{SOL_SOCKET, SO_ERROR}:      fact("SO_ERROR", func(d *description) int { return int(d.takeError()) }),
 	{SOL_SOCKET, SO_ACCEPTCONN}: fact("SO_ACCEPTCONN", (*description).accepting),
 
-	{SOL_SOCKET, SO_SNDBUF}: {name: "SO_SNDBUF", only: onAll, size: 4, inherit: true,
+	{SOL_SOCKET, SO_SNDBUF}: {name: "SO_SNDBUF", only: onInet, size: 4, inherit: true,
 		get: func(_ *description, ep tcpip.Endpoint) ([]byte, Errno) {
 			return intBytes(int(ep.SocketOptions().GetSendBufferSize())), 0
 		},
@@ -61,7 +61,7 @@ var socketOptions = map[optionKey]*option{
 			ep.SocketOptions().SetSendBufferSize(bufferSize(v, minSendBuffer), true)
 			return 0
 		}},
-	{SOL_SOCKET, SO_RCVBUF}: {name: "SO_RCVBUF", only: onAll, size: 4, inherit: true,
+	{SOL_SOCKET, SO_RCVBUF}: {name: "SO_RCVBUF", only: onInet, size: 4, inherit: true,
 		get: func(_ *description, ep tcpip.Endpoint) ([]byte, Errno) {
 			return intBytes(int(ep.SocketOptions().GetReceiveBufferSize())), 0
 		},
@@ -70,14 +70,14 @@ var socketOptions = map[optionKey]*option{
 			return 0
 		}},
 
-	{SOL_SOCKET, SO_LINGER}: {name: "SO_LINGER", only: onAll, size: 8, inherit: true, get: getLinger, set: setLinger},
-	{SOL_SOCKET, SO_RCVTIMEO}: {name: "SO_RCVTIMEO", only: onAll, size: 16, inherit: true,
+	{SOL_SOCKET, SO_LINGER}: {name: "SO_LINGER", only: onInet, size: 8, inherit: true, get: getLinger, set: setLinger},
+	{SOL_SOCKET, SO_RCVTIMEO}: {name: "SO_RCVTIMEO", only: onInet, size: 16, inherit: true,
 		get: func(d *description, _ tcpip.Endpoint) ([]byte, Errno) { return timevalBytes(d.rcvTimeo.Load()), 0 },
 		set: func(d *description, _ tcpip.Endpoint, v []byte) Errno { return setTimeval(&d.rcvTimeo, v) }},
-	{SOL_SOCKET, SO_SNDTIMEO}: {name: "SO_SNDTIMEO", only: onAll, size: 16, inherit: true,
+	{SOL_SOCKET, SO_SNDTIMEO}: {name: "SO_SNDTIMEO", only: onInet, size: 16, inherit: true,
 		get: func(d *description, _ tcpip.Endpoint) ([]byte, Errno) { return timevalBytes(d.sndTimeo.Load()), 0 },
 		set: func(d *description, _ tcpip.Endpoint, v []byte) Errno { return setTimeval(&d.sndTimeo, v) }},
-	{SOL_SOCKET, SO_BINDTODEVICE}: {name: "SO_BINDTODEVICE", only: onAll, inherit: true, get: getDevice, set: setDevice},
+	{SOL_SOCKET, SO_BINDTODEVICE}: {name: "SO_BINDTODEVICE", only: onInet, inherit: true, get: getDevice, set: setDevice},
 }
 
 // boolOption is an option whose value is an int that is 0 or not.
@@ -98,7 +98,7 @@ func boolOption(name string, only sockets, get func(*tcpip.SocketOptions) bool, 
 
 // fact is an option that can only be read.
 func fact(name string, get func(*description) int) *option {
-	return &option{name: name, only: onAll, size: 4,
+	return &option{name: name, only: onInet, size: 4,
 		get: func(d *description, _ tcpip.Endpoint) ([]byte, Errno) { return intBytes(get(d)), 0 }}
 }
 

@@ -1,0 +1,3 @@
+package sockets
+
+var messageOptions = map[optionKey]*option{}

@@ -1,0 +1,3 @@
+package sockets
+
+var multicastOptions = map[optionKey]*option{}

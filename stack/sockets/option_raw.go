@@ -1,0 +1,3 @@
+package sockets
+
+var rawOptions = map[optionKey]*option{}

@@ -1,0 +1,3 @@
+package sockets
+
+var unixOptions = map[optionKey]*option{}
