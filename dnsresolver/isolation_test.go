@@ -31,7 +31,7 @@ var allowedUse = map[string][]string{
 var allowedImports = []string{
 	"bytes", "cmp", "context", "crypto/rand", "encoding/binary", "errors", "fmt", "io", "io/fs", "math/bits", "math/rand/v2",
 	"net/netip", "slices", "strconv", "strings", "sync", "sync/atomic", "time",
-	"github.com/userstack/userstack/dnsresolver/internal/wire",
+	"github.com/userstack/userstack/dnsresolver/internal/wire", "github.com/userstack/userstack/dnsresolver/netdb",
 }
 
 // Nothing here can reach the network of the kernel: the packages and names used

@@ -1,10 +1,11 @@
 package dnsresolver
 
 import (
-	"encoding/binary"
 	"net/netip"
 	"strconv"
 	"strings"
+
+	"github.com/userstack/userstack/dnsresolver/netdb"
 )
 
 // literal is the result of reading a host name as an address.
@@ -32,8 +33,8 @@ func parseLiteral(host string, nics func() []NIC) (netip.Addr, literal) {
 		if host[0] > '9' {
 			return netip.Addr{}, notLiteral
 		}
-		addr, ok := parseAton(host)
-		if !ok {
+		addr, rest, ok := netdb.ParseAton(host)
+		if !ok || rest != "" {
 			return netip.Addr{}, notLiteral
 		}
 		return addr, isLiteral
@@ -75,78 +76,6 @@ func validZone(addr netip.Addr, zone string, nics func() []NIC) bool {
 		}
 	}
 	return false
-}
-
-// parseAton reads the forms of inet_aton(3): one to four numbers, each decimal,
-// octal (leading 0) or hexadecimal (leading 0x), where the last fills all the
-// bytes that the others left.
-func parseAton(s string) (netip.Addr, bool) {
-	// Four decimal numbers are nearly all of them, and read the same by the
-	// faster parser, which refuses the other forms.
-	if addr, err := netip.ParseAddr(s); err == nil {
-		return addr, true
-	}
-	var value uint32
-	for part := 0; ; part++ {
-		number, rest, more := strings.Cut(s, ".")
-		n, ok := parseAtonNumber(number)
-		switch {
-		case !ok || part > 3:
-			return netip.Addr{}, false
-		case more && n > 0xFF:
-			return netip.Addr{}, false
-		case more:
-			value |= uint32(n) << (24 - 8*part)
-			s = rest
-			continue
-		}
-		if limit := uint64(1) << (32 - 8*part); n >= limit {
-			return netip.Addr{}, false
-		}
-		value |= uint32(n)
-		break
-	}
-	var b [4]byte
-	binary.BigEndian.PutUint32(b[:], value)
-	return netip.AddrFrom4(b), true
-}
-
-// parseAtonNumber reads one number of an inet_aton form, up to 4294967295.
-func parseAtonNumber(s string) (uint64, bool) {
-	base := uint64(10)
-	switch {
-	case len(s) > 2 && s[0] == '0' && (s[1] == 'x' || s[1] == 'X'):
-		base, s = 16, s[2:]
-	case len(s) > 1 && s[0] == '0':
-		base, s = 8, s[1:]
-	}
-	if s == "" {
-		return 0, false
-	}
-	var n uint64
-	for i := range len(s) {
-		d := digit(s[i])
-		if d >= base {
-			return 0, false
-		}
-		if n = n*base + d; n > 0xFFFFFFFF {
-			return 0, false
-		}
-	}
-	return n, true
-}
-
-// digit returns the value of a hexadecimal digit, or 16 for any other byte.
-func digit(c byte) uint64 {
-	switch {
-	case '0' <= c && c <= '9':
-		return uint64(c - '0')
-	case 'a' <= c && c <= 'f':
-		return uint64(c-'a') + 10
-	case 'A' <= c && c <= 'F':
-		return uint64(c-'A') + 10
-	}
-	return 16
 }
 
 func isDigits(s string) bool {

@@ -56,12 +56,7 @@ func endsInNumber(name string) bool {
 	name = strings.TrimSuffix(name, ".")
 	last := name[strings.LastIndexByte(name, '.')+1:]
 	if len(last) >= 2 && last[0] == '0' && last[1]|0x20 == 'x' {
-		for i := 2; i < len(last); i++ {
-			if digit(last[i]) > 15 {
-				return false
-			}
-		}
-		return true
+		return strings.Trim(last[2:], "0123456789abcdefABCDEF") == ""
 	}
 	return isDigits(last)
 }
