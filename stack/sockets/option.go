@@ -8,15 +8,6 @@ import (
 	"gvisor.dev/gvisor/pkg/tcpip"
 )
 
-// Option levels.
-const (
-	SOL_SOCKET = 1
-	SOL_IP     = 0
-	SOL_TCP    = 6
-	SOL_UDP    = 17
-	SOL_IPV6   = 41
-)
-
 type optionKey struct{ level, name int }
 
 // An option is a row of the table of socket options. Nothing that is not in the

@@ -4,12 +4,6 @@ import (
 	"gvisor.dev/gvisor/pkg/tcpip"
 )
 
-// Options of IPPROTO_IP (ip(7)).
-const (
-	IP_TOS = 1
-	IP_TTL = 2
-)
-
 // defaultTTL is Linux's net.ipv4.ip_default_ttl and IPv6 hop limit.
 const defaultTTL = 64
 

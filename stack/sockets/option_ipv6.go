@@ -2,12 +2,6 @@ package sockets
 
 import "gvisor.dev/gvisor/pkg/tcpip"
 
-// Options of IPPROTO_IPV6 (ipv6(7)).
-const (
-	IPV6_UNICAST_HOPS = 16
-	IPV6_V6ONLY       = 26
-)
-
 var ipv6Options = map[optionKey]*option{
 	{SOL_IPV6, IPV6_UNICAST_HOPS}: {name: "IPV6_UNICAST_HOPS", only: onInet | on6, size: 4, inherit: true,
 		get: func(_ *description, ep tcpip.Endpoint) ([]byte, Errno) {

@@ -11,25 +11,6 @@ import (
 	"gvisor.dev/gvisor/pkg/tcpip/transport/udp"
 )
 
-// Options of SOL_SOCKET (socket(7)).
-const (
-	SO_REUSEADDR    = 2
-	SO_TYPE         = 3
-	SO_ERROR        = 4
-	SO_BROADCAST    = 6
-	SO_SNDBUF       = 7
-	SO_RCVBUF       = 8
-	SO_KEEPALIVE    = 9
-	SO_LINGER       = 13
-	SO_REUSEPORT    = 15
-	SO_RCVTIMEO     = 20
-	SO_SNDTIMEO     = 21
-	SO_BINDTODEVICE = 25
-	SO_ACCEPTCONN   = 30
-	SO_PROTOCOL     = 38
-	SO_DOMAIN       = 39
-)
-
 // Linux's bounds of socket buffers, in bytes as getsockopt reports them.
 const (
 	maxBufferRequest = 212992 // net.core.wmem_max and rmem_max, before doubling

@@ -7,17 +7,6 @@ import (
 	"gvisor.dev/gvisor/pkg/tcpip"
 )
 
-// Options of IPPROTO_TCP (tcp(7)).
-const (
-	TCP_NODELAY      = 1
-	TCP_CORK         = 3
-	TCP_KEEPIDLE     = 4
-	TCP_KEEPINTVL    = 5
-	TCP_KEEPCNT      = 6
-	TCP_CONGESTION   = 13
-	TCP_USER_TIMEOUT = 18
-)
-
 const maxCongestionName = 16 // TCP_CA_NAME_MAX
 
 var tcpOptions = map[optionKey]*option{
