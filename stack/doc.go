@@ -25,6 +25,11 @@
 // link, as on Linux. Each setting that differs from gVisor's default stands in
 // tcp.go with its reason.
 //
+// Raw sockets can be had of every IP protocol, packet sockets of every
+// interface. To peers a protocol is unknown unless a raw socket of it is open.
+// Group memberships are reported by IGMPv3 and MLDv2, or by the older versions
+// where a router speaks them.
+//
 // A Stack owns its links: Close ends every connection, closes the links in the
 // order that loses no reset and hangs nowhere, and returns when all goroutines
 // are gone.
@@ -34,5 +39,6 @@
 // There is no ECN, no TCP Fast Open, no urgent pointer, no IPsec and no source
 // routing. Routes are chosen by destination alone. IPv6 duplicate address
 // detection is off, so an address can be used at once. Router advertisements
-// are ignored.
+// are ignored. Reports of memberships name no sources, since netstack has no
+// source filters.
 package stack

@@ -35,19 +35,22 @@ type Stack struct {
 }
 
 var networkProtocols = []stack.NetworkProtocolFactory{
-	ipv4.NewProtocol,
+	// Routers and switches learn of memberships by IGMP and MLD, on every link
+	// but the loopback, as on Linux.
+	ipv4.NewProtocolWithOptions(ipv4.Options{IGMP: ipv4.IGMPOptions{Enabled: true}}),
 	// A MAC address gives a link-local address, as on Linux; other links get
 	// only what the caller gives them.
-	ipv6.NewProtocolWithOptions(ipv6.Options{AutoGenLinkLocal: true}),
+	ipv6.NewProtocolWithOptions(ipv6.Options{AutoGenLinkLocal: true, MLD: ipv6.MLDOptions{Enabled: true}}),
 	arp.NewProtocol, // idle on links without MAC addresses
 }
 
-var transportProtocols = []stack.TransportProtocolFactory{
+var transportProtocols = append(
+	rawProtocols(tcp.ProtocolNumber, udp.ProtocolNumber, icmp.ProtocolNumber4, icmp.ProtocolNumber6),
 	tcp.NewProtocolCUBIC, // Linux's default; gVisor's is Reno (T17)
 	udp.NewProtocol,
 	icmp.NewProtocol4,
 	icmp.NewProtocol6,
-}
+)
 
 // New returns a running stack. It takes ownership of the links in cfg at once:
 // when it fails it has closed them.
