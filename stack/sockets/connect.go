@@ -3,12 +3,10 @@ package sockets
 import (
 	"context"
 	"net/netip"
-	"time"
 
 	"gvisor.dev/gvisor/pkg/tcpip"
 	"gvisor.dev/gvisor/pkg/tcpip/header"
 	"gvisor.dev/gvisor/pkg/tcpip/transport/tcp"
-	"gvisor.dev/gvisor/pkg/waiter"
 
 	"github.com/userstack/userstack/stack/internal/translate"
 )
@@ -68,7 +66,7 @@ func (s *Socket) Connect(a Sockaddr, opts ...CallOption) error {
 	if a == nil {
 		return s.error("connect", s.d.disconnect())
 	}
-	c := s.newCall(waiter.WritableEvents, time.Duration(s.d.sndTimeo.Load()), opts)
+	c := s.sending(opts)
 	ap, err := s.peer(c.ctx, a)
 	if err != nil {
 		return s.withRemote("connect", a, err)
@@ -166,9 +164,13 @@ func (d *description) tryConnect(full tcpip.FullAddress) error {
 			return EISCONN // T20
 		case state == tcp.StateError && !d.connecting:
 			return EISCONN // was connected, until a reset
-		case state == tcp.StateError && d.failureTaken.Load():
-			d.connectFailedLocked() // SO_ERROR reported the end: this is a new attempt
-			ep = d.ep.Load()
+		case state == tcp.StateError:
+			errno := d.takeError()
+			if errno == 0 {
+				errno = ECONNABORTED // SO_ERROR has told why, as on Linux
+			}
+			d.connectFailedLocked()
+			return errno
 		}
 	}
 	// Asking again is what reports success, and makes a later Connect say
@@ -179,7 +181,6 @@ func (d *description) tryConnect(full tcpip.FullAddress) error {
 		return nil
 	case *tcpip.ErrConnectStarted:
 		d.connecting = true
-		d.failureTaken.Store(false)
 		return EINPROGRESS
 	case *tcpip.ErrAlreadyConnecting:
 		return EALREADY
@@ -197,7 +198,6 @@ func (d *description) tryConnect(full tcpip.FullAddress) error {
 // connectFailedLocked makes the socket fit for another attempt.
 func (d *description) connectFailedLocked() {
 	if d.isTCP() {
-		d.failureTaken.Store(false)
 		d.replaceLocked()
 	}
 }

@@ -31,9 +31,11 @@ type description struct {
 	refs    atomic.Int32
 	timeout atomic.Int64 // time.Duration: NoTimeout, 0 = non-blocking, or the limit
 
-	failureTaken atomic.Bool // SO_ERROR has reported why the connect failed
+	soErr atomic.Int32 // an Errno that no call has told yet; see pending.go
 
-	rdShut atomic.Bool // SHUT_RD on a connection or a UDP socket
+	in *inbox // received datagrams; nil for a socket of streams
+
+	rdShut, wrShut atomic.Bool // Shutdown
 
 	rcvTimeo, sndTimeo atomic.Int64 // time.Duration: 0 = none, negative = at once
 
@@ -145,6 +147,9 @@ func (d *description) init(ep tcpip.Endpoint) {
 	d.timeout.Store(d.host.defaultTimeout.Load())
 	d.setDefaults(ep)
 	d.ep.Store(&endpoint{ep})
+	if d.kind&onDatagram != 0 {
+		d.newInbox()
+	}
 }
 
 func (d *description) newEndpoint() (tcpip.Endpoint, tcpip.Error) {
@@ -155,6 +160,8 @@ func (d *description) newEndpoint() (tcpip.Endpoint, tcpip.Error) {
 func (d *description) setDefaults(ep tcpip.Endpoint) {
 	if d.isTCP() {
 		ep.SocketOptions().SetDelayOption(true) // Nagle is on (T17)
+	} else {
+		askForEverything(ep.SocketOptions())
 	}
 }
 
@@ -180,6 +187,9 @@ func (d *description) replaceLocked() {
 		}
 	}
 	d.connecting = false
+	d.rdShut.Store(false)
+	d.wrShut.Store(false)
+	d.soErr.Store(0)
 	d.ep.Store(&endpoint{ep})
 	// A waiter of the old endpoint must look at the new one.
 	d.wq.Notify(waiter.ReadableEvents | waiter.WritableEvents | waiter.EventErr | waiter.EventHUp)
@@ -203,29 +213,12 @@ func (d *description) release() {
 	ep := d.ep.Load()
 	d.mu.Unlock()
 	ep.Close()
+	if d.in != nil {
+		d.in.close()
+	}
 	if l := ep.SocketOptions().GetLinger(); d.isTCP() && l.Enabled && l.Timeout > 0 && d.timeout.Load() != 0 {
 		d.linger(ep, l.Timeout)
 	}
-}
-
-// takeError returns and clears the error that SO_ERROR reports. Netstack keeps a
-// failed connect's error twice (T1), so it is asked until it has none.
-func (d *description) takeError() Errno {
-	ep := d.ep.Load()
-	first := Errno(0)
-	for range 4 { // a bound: each ICMP error that arrives adds one
-		terr := ep.LastError()
-		if terr == nil {
-			break
-		}
-		if first == 0 {
-			first = errnoOf(terr)
-		}
-	}
-	if d.isTCP() && tcp.EndpointState(ep.State()) == tcp.StateError && d.failureTaken.Swap(true) {
-		return 0 // reported before; only netstack still remembers
-	}
-	return first
 }
 
 // tcpConnected reports whether the endpoint has a connection, in any state from

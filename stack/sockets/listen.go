@@ -2,7 +2,6 @@ package sockets
 
 import (
 	"net/netip"
-	"time"
 
 	"gvisor.dev/gvisor/pkg/tcpip"
 	"gvisor.dev/gvisor/pkg/tcpip/header"
@@ -81,7 +80,7 @@ func (d *description) portHasListener(ep tcpip.Endpoint) bool {
 // EINVAL when the socket does not listen, EOPNOTSUPP for SOCK_DGRAM, EAGAIN when
 // it is non-blocking and no connection waits, EMFILE, ErrTimeout.
 func (s *Socket) Accept(opts ...CallOption) (*Socket, Sockaddr, error) {
-	c := s.newCall(waiter.ReadableEvents, time.Duration(s.d.rcvTimeo.Load()), opts)
+	c := s.receiving(opts)
 	n, peer, err := s.accept(&c)
 	if err != nil {
 		return nil, nil, err
@@ -152,6 +151,7 @@ func (d *description) shutdownTCP(how How) error {
 		d.wq.Notify(waiter.ReadableEvents | waiter.EventRdHUp)
 	}
 	if how != SHUT_RD {
+		d.wrShut.Store(true)
 		if terr := ep.Shutdown(tcpip.ShutdownWrite); terr != nil {
 			return errnoOf(terr)
 		}
@@ -167,6 +167,7 @@ func (d *description) shutdownDatagram(how How) error {
 	}
 	if how != SHUT_RD {
 		flags |= tcpip.ShutdownWrite
+		d.wrShut.Store(true)
 	}
 	terr := d.ep.Load().Shutdown(flags)
 	d.wq.Notify(waiter.ReadableEvents | waiter.WritableEvents)

@@ -31,7 +31,7 @@ var socketOptions = map[optionKey]*option{
 	{SOL_SOCKET, SO_TYPE}:       fact("SO_TYPE", func(d *description) int { return int(d.typ) }),
 	{SOL_SOCKET, SO_DOMAIN}:     fact("SO_DOMAIN", func(d *description) int { return int(d.family) }),
 	{SOL_SOCKET, SO_PROTOCOL}:   fact("SO_PROTOCOL", (*description).protocol),
-	{SOL_SOCKET, SO_ERROR}:      fact("SO_ERROR", func(d *description) int { return int(d.takeError()) }),
+	{SOL_SOCKET, SO_ERROR}:      fact("SO_ERROR", func(d *description) int { return int(d.takeSocketError()) }),
 	{SOL_SOCKET, SO_ACCEPTCONN}: fact("SO_ACCEPTCONN", (*description).accepting),
 
 	{SOL_SOCKET, SO_SNDBUF}: {name: "SO_SNDBUF", only: onInet, size: 4, inherit: true,

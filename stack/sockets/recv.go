@@ -2,7 +2,6 @@ package sockets
 
 import (
 	"net/netip"
-	"sync"
 	"time"
 
 	"gvisor.dev/gvisor/pkg/tcpip"
@@ -35,19 +34,24 @@ func (s *Socket) RecvFrom(n int, opts ...CallOption) ([]byte, Sockaddr, error) {
 // RecvInto is Recv into p, which says how much fits. With MSG_TRUNC the result
 // is a datagram's real length, which may be more.
 func (s *Socket) RecvInto(p []byte, opts ...CallOption) (int, error) {
-	c := s.newCall(waiter.ReadableEvents, time.Duration(s.d.rcvTimeo.Load()), opts)
+	c := s.receiving(opts)
 	r := s.recv(p, &c)
 	return r.count(c.flags), s.error("recv", r.err)
 }
 
 // RecvFromInto is RecvInto that returns the sender as well, nil for TCP.
 func (s *Socket) RecvFromInto(p []byte, opts ...CallOption) (int, Sockaddr, error) {
-	c := s.newCall(waiter.ReadableEvents, time.Duration(s.d.rcvTimeo.Load()), opts)
+	c := s.receiving(opts)
 	r := s.recv(p, &c)
-	if r.err != nil || s.d.isTCP() || !r.from.IsValid() {
+	if r.err != nil {
 		return r.count(c.flags), nil, s.error("recvfrom", r.err)
 	}
-	return r.count(c.flags), sockaddr(s.d.family, r.from), nil
+	return r.count(c.flags), s.sender(r), nil
+}
+
+// receiving returns a call that waits for something to receive.
+func (s *Socket) receiving(opts []CallOption) call {
+	return s.newCall(waiter.ReadableEvents, time.Duration(s.d.rcvTimeo.Load()), opts)
 }
 
 // received is what a receive gave.
@@ -66,45 +70,90 @@ func (r received) count(flags MsgFlags) int {
 	return r.n
 }
 
-// buffers are the io.Writers over the caller's bytes that an endpoint fills.
-var buffers = sync.Pool{New: func() any { return new(tcpip.SliceWriter) }}
+// sender returns where a datagram came from, nil on a stream.
+func (s *Socket) sender(r received) Sockaddr {
+	if !r.from.IsValid() {
+		return nil
+	}
+	return sockaddr(s.d.family, r.from)
+}
 
-// recv is the wait loop of receiving.
+// recv receives into p.
 func (s *Socket) recv(p []byte, c *call) received {
-	switch {
-	case s.dead():
+	w := scatterOver(p)
+	defer w.free()
+	return s.recvScatter(w, c, nil)
+}
+
+// recvScatter receives into w. When meta is not nil it is told what the headers
+// of a datagram said.
+func (s *Socket) recvScatter(w *scatter, c *call, meta *datagram) received {
+	if s.dead() {
 		return received{err: ErrClosed}
-	case len(p) == 0 && (s.d.isTCP() || c.flags&MSG_TRUNC == 0):
-		return received{} // netstack would consume a datagram, or fail (T19)
-	case c.flags&MSG_OOB != 0 && s.d.isTCP():
+	}
+	defer c.done()
+	if s.d.in != nil {
+		return s.recvDatagram(w, c, meta)
+	}
+	return s.recvStream(w, c)
+}
+
+// recvDatagram is the wait loop of receiving from the inbox. As on Linux an
+// error comes before the datagrams that wait.
+func (s *Socket) recvDatagram(w *scatter, c *call, meta *datagram) received {
+	if w.size() == 0 && c.flags&MSG_TRUNC == 0 && meta == nil {
+		return received{} // recv(2) would take a datagram; Python's documents say that nothing happens (T19)
+	}
+	for {
+		if errno := s.d.takeError(); errno != 0 {
+			return received{err: errno}
+		}
+		if r, ok := s.d.in.take(w, c.flags&MSG_PEEK != 0, meta); ok {
+			return r
+		}
+		if s.d.rdShut.Load() {
+			if s.dead() {
+				return received{err: ErrClosed}
+			}
+			if !c.blocks() {
+				return received{err: EAGAIN} // as Linux has it for datagrams
+			}
+			return received{eof: true}
+		}
+		if err := c.again(); err != nil {
+			return received{err: err}
+		}
+	}
+}
+
+// recvStream is the wait loop of receiving from a connection.
+func (s *Socket) recvStream(w *scatter, c *call) received {
+	size := w.size()
+	switch {
+	case size == 0:
+		return received{} // netstack would wait, or fail (T19)
+	case c.flags&MSG_OOB != 0:
 		return received{err: EINVAL}
 	}
-	w := buffers.Get().(*tcpip.SliceWriter)
-	defer func() {
-		*w = nil
-		buffers.Put(w)
-	}()
-	opts := tcpip.ReadOptions{Peek: c.flags&MSG_PEEK != 0, NeedRemoteAddr: !s.d.isTCP()}
-	defer c.done()
-	got := 0
+	peek := c.flags&MSG_PEEK != 0
+	want, got := s.d.leastWanted(size, c.flags), 0
 	for {
-		*w = p[got:]
-		res, terr := s.d.ep.Load().Read(w, opts)
+		res, terr := s.d.ep.Load().Read(w, tcpip.ReadOptions{Peek: peek})
 		if terr == nil {
 			got += res.Count
-			if s.d.isTCP() && !opts.Peek {
+			if !peek {
 				s.d.ep.Load().ModerateRecvBuf(res.Count) // or the window never grows (T27)
 			}
-			if !s.d.isTCP() || c.flags&MSG_WAITALL == 0 || opts.Peek || got == len(p) {
-				return received{n: got, total: res.Total, from: addrPort(res.RemoteAddr)}
+			if peek || got >= want {
+				return received{n: got}
 			}
 			continue
 		}
-		r := s.recvEnd(terr, c)
-		if got > 0 && (r.eof || r.err != nil) {
-			return received{n: got} // the end is told by the next call
-		}
+		r := s.recvEnd(terr)
 		if r.eof || r.err != nil {
+			if got > 0 {
+				return received{n: got} // the end is told by the next call
+			}
 			return r
 		}
 		if err := c.again(); err != nil {
@@ -116,29 +165,32 @@ func (s *Socket) recv(p []byte, c *call) received {
 	}
 }
 
-// recvEnd says what a failed read means: end of file, an error, or, when both
-// are unset, that it is worth waiting.
-func (s *Socket) recvEnd(terr tcpip.Error, c *call) received {
+// leastWanted is how many bytes a receive on a connection waits for.
+func (d *description) leastWanted(size int, flags MsgFlags) int {
+	if flags&MSG_WAITALL != 0 {
+		return size
+	}
+	return 1
+}
+
+// recvEnd says what a failed read of a connection means: end of file, an error,
+// or, when both are unset, that it is worth waiting.
+func (s *Socket) recvEnd(terr tcpip.Error) received {
 	d := s.d
 	if s.dead() {
 		return received{err: ErrClosed}
 	}
 	switch terr.(type) {
 	case *tcpip.ErrWouldBlock:
-		if d.isTCP() && d.rdShut.Load() {
-			return received{eof: true}
-		}
-		return received{}
+		return received{eof: d.rdShut.Load()}
 	case *tcpip.ErrClosedForReceive:
-		if !d.isTCP() && !c.blocks() {
-			return received{err: EAGAIN} // as Linux has it for datagrams
+		if errno := d.takeError(); errno != 0 {
+			return received{err: errno} // poll has seen it and netstack forgotten it
 		}
 		return received{eof: true}
 	case *tcpip.ErrConnectionAborted, *tcpip.ErrAborted:
 		return received{eof: true} // we reset it ourselves
 	}
-	if d.isTCP() {
-		d.takeError() // reported now, so SO_ERROR has nothing left to say (T1)
-	}
+	d.takeError() // reported now, so SO_ERROR has nothing left to say (T1)
 	return received{err: errnoOf(terr)}
 }

@@ -1,14 +1,10 @@
 package sockets
 
 import (
-	"bytes"
-	"io"
 	"net/netip"
-	"sync"
 	"time"
 
 	"gvisor.dev/gvisor/pkg/tcpip"
-	"gvisor.dev/gvisor/pkg/tcpip/transport/tcp"
 	"gvisor.dev/gvisor/pkg/waiter"
 )
 
@@ -21,7 +17,7 @@ import (
 // shut for writing, EDESTADDRREQ on a datagram socket without a peer, EMSGSIZE,
 // ECONNRESET and others of the network.
 func (s *Socket) Send(p []byte, opts ...CallOption) (int, error) {
-	c := s.newCall(waiter.WritableEvents, time.Duration(s.d.sndTimeo.Load()), opts)
+	c := s.sending(opts)
 	n, err := s.send(p, nil, &c)
 	return n, s.error("send", err)
 }
@@ -29,7 +25,7 @@ func (s *Socket) Send(p []byte, opts ...CallOption) (int, error) {
 // SendAll sends all of p with one time limit over all of it, and returns how
 // much it sent also when it fails.
 func (s *Socket) SendAll(p []byte, opts ...CallOption) (int, error) {
-	c := s.newCall(waiter.WritableEvents, time.Duration(s.d.sndTimeo.Load()), opts)
+	c := s.sending(opts)
 	c.whole = true
 	n, err := s.send(p, nil, &c)
 	return n, s.error("sendall", err)
@@ -40,7 +36,7 @@ func (s *Socket) SendAll(p []byte, opts ...CallOption) (int, error) {
 // Send's: EINVAL for port 0, EACCES for a broadcast address without
 // SO_BROADCAST, EAFNOSUPPORT.
 func (s *Socket) SendTo(p []byte, a Sockaddr, opts ...CallOption) (int, error) {
-	c := s.newCall(waiter.WritableEvents, time.Duration(s.d.sndTimeo.Load()), opts)
+	c := s.sending(opts)
 	if a == nil || s.d.isTCP() {
 		n, err := s.send(p, nil, &c)
 		return n, s.withRemote("sendto", a, err)
@@ -56,44 +52,58 @@ func (s *Socket) SendTo(p []byte, a Sockaddr, opts ...CallOption) (int, error) {
 	return n, s.withRemote("sendto", a, err)
 }
 
+// sending returns a call that waits for room to send.
+func (s *Socket) sending(opts []CallOption) call {
+	return s.newCall(waiter.WritableEvents, time.Duration(s.d.sndTimeo.Load()), opts)
+}
+
 func (s *Socket) sendTo(p []byte, dst netip.AddrPort, c *call) (int, error) {
-	full, errno := s.d.destination(dst)
+	full, errno := s.d.sendDestination(dst)
 	if errno != 0 {
 		return 0, errno
-	}
-	if full.Port == 0 && s.d.proto != IPPROTO_ICMP && s.d.proto != IPPROTO_ICMPV6 {
-		return 0, EINVAL
 	}
 	return s.send(p, &full, c)
 }
 
-// payloads are readers over the bytes that an endpoint copies during Write.
-var payloads = sync.Pool{New: func() any { return new(bytes.Reader) }}
+// sendDestination is destination for a datagram, which needs a port except in a
+// ping.
+func (d *description) sendDestination(dst netip.AddrPort) (tcpip.FullAddress, Errno) {
+	full, errno := d.destination(dst)
+	if errno == 0 && full.Port == 0 && d.kind == onUDP {
+		return full, EINVAL
+	}
+	return full, errno
+}
 
-// send is the wait loop of sending. The error is an Errno, one of this
-// package's, or a context's. n is exact in any case.
+// send sends p, to a destination or, when to is nil, to the peer.
 func (s *Socket) send(p []byte, to *tcpip.FullAddress, c *call) (n int, err error) {
-	if c.flags&MSG_OOB != 0 {
+	r := gatherOver(p)
+	defer r.free()
+	return s.sendGather(r, tcpip.WriteOptions{To: to}, c)
+}
+
+// sendGather is the wait loop of sending. The error is an Errno, one of this
+// package's, or a context's. n is exact in any case.
+func (s *Socket) sendGather(r *gather, opts tcpip.WriteOptions, c *call) (n int, err error) {
+	size := r.Len()
+	switch {
+	case c.flags&MSG_OOB != 0:
 		return 0, EOPNOTSUPP
-	}
-	if s.dead() {
+	case s.dead():
 		return 0, ErrClosed
-	}
-	if len(p) == 0 && s.d.isTCP() {
+	case size == 0 && s.d.isTCP():
 		return 0, s.d.sendable()
 	}
-	r := payloads.Get().(*bytes.Reader)
-	defer func() {
-		r.Reset(nil)
-		payloads.Put(r)
-	}()
-	r.Reset(p)
-	opts := tcpip.WriteOptions{To: to}
+	if !s.d.isTCP() {
+		if errno := s.d.takeError(); errno != 0 {
+			return 0, errno
+		}
+	}
 	defer c.done()
 	for {
 		sent, terr := s.d.ep.Load().Write(r, opts)
 		n += int(sent)
-		if terr == nil && n == len(p) {
+		if terr == nil && n == size {
 			return n, nil
 		}
 		if n > 0 && !s.d.sendsAll(c) {
@@ -102,7 +112,7 @@ func (s *Socket) send(p []byte, to *tcpip.FullAddress, c *call) (n int, err erro
 		if terr != nil && !wouldBlock(terr) {
 			return n, s.sendError(terr)
 		}
-		r.Seek(int64(n), io.SeekStart) // what did not fit may have been read all the same
+		r.seek(n) // what did not fit may have been read all the same
 		if err := c.again(); err != nil {
 			return n, partial(n, c, err)
 		}
@@ -143,10 +153,8 @@ func (s *Socket) sendError(terr tcpip.Error) error {
 	}
 	switch terr.(type) {
 	case *tcpip.ErrNotConnected, *tcpip.ErrInvalidEndpointState, *tcpip.ErrClosedForSend:
-		if tcp.EndpointState(d.ep.Load().State()) == tcp.StateError {
-			if errno := d.takeError(); errno != 0 {
-				return errno
-			}
+		if errno := d.takeError(); errno != 0 {
+			return errno
 		}
 		return EPIPE
 	}

@@ -1,0 +1,56 @@
+package sockets
+
+import "gvisor.dev/gvisor/pkg/tcpip/transport/tcp"
+
+// Errors that the network reported and no call has told yet: Linux's sk_err.
+// Netstack destroys an error by reading it and keeps a failed connect's twice
+// (T1, T2), so the description holds it. A call that tells an error takes it.
+
+// setError makes errno the pending error unless there is one, and returns
+// whether it did. The caller notifies the wait queue.
+func (d *description) setError(errno Errno) bool {
+	return d.soErr.CompareAndSwap(0, int32(errno))
+}
+
+// pendingError returns the pending error and leaves it.
+func (d *description) pendingError() Errno {
+	d.pullError()
+	return Errno(d.soErr.Load())
+}
+
+// takeError returns the pending error and clears it.
+func (d *description) takeError() Errno {
+	d.pullError()
+	return Errno(d.soErr.Swap(0))
+}
+
+// pullError moves to the description what netstack knows about the end of a
+// connection. The inbox does so for datagrams.
+func (d *description) pullError() {
+	if !d.isTCP() {
+		return
+	}
+	if ep := d.ep.Load(); tcp.EndpointState(ep.State()) == tcp.StateError {
+		for range maxEndpointErrors {
+			terr := ep.LastError()
+			if terr == nil {
+				return
+			}
+			d.setError(errnoOf(terr))
+		}
+	}
+}
+
+// maxEndpointErrors bounds the errors that an endpoint keeps: the one that ended
+// the connection, and the last one of an ICMP message.
+const maxEndpointErrors = 2
+
+// takeSocketError is SO_ERROR: the pending error, else the last ICMP error that
+// an established connection survived (Linux's sk_err_soft), which no other call
+// tells.
+func (d *description) takeSocketError() Errno {
+	if errno := d.takeError(); errno != 0 || !d.isTCP() {
+		return errno
+	}
+	return errnoOf(d.ep.Load().LastError())
+}

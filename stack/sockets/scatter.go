@@ -1,0 +1,123 @@
+package sockets
+
+import (
+	"io"
+	"sync"
+)
+
+// A scatter is where a receive puts bytes: one buffer or several, filled in
+// order. It is the io.Writer that an endpoint writes to.
+type scatter struct {
+	rest [][]byte // what is still to be filled
+	one  [1][]byte
+}
+
+var scatters = sync.Pool{New: func() any { return new(scatter) }}
+
+// scatterOver returns a scatter over p. The caller frees it.
+func scatterOver(p []byte) *scatter {
+	w := scatters.Get().(*scatter)
+	w.one[0] = p
+	w.rest = w.one[:]
+	return w
+}
+
+// scatterOverAll is scatterOver for several buffers, which it copies the list of.
+func scatterOverAll(bufs [][]byte) *scatter {
+	w := scatters.Get().(*scatter)
+	w.rest = append([][]byte(nil), bufs...)
+	return w
+}
+
+func (w *scatter) free() {
+	w.rest, w.one[0] = nil, nil
+	scatters.Put(w)
+}
+
+// size returns how many bytes still fit.
+func (w *scatter) size() int {
+	n := 0
+	for _, b := range w.rest {
+		n += len(b)
+	}
+	return n
+}
+
+// Write implements io.Writer.
+func (w *scatter) Write(p []byte) (int, error) {
+	done := 0
+	for len(w.rest) > 0 {
+		n := copy(w.rest[0], p[done:])
+		done += n
+		w.rest[0] = w.rest[0][n:]
+		if done == len(p) {
+			return done, nil
+		}
+		w.rest = w.rest[1:]
+	}
+	if done < len(p) {
+		return done, io.ErrShortWrite
+	}
+	return done, nil
+}
+
+// A gather is what a send takes bytes from: one buffer or several. It is the
+// payload that an endpoint reads.
+type gather struct {
+	bufs [][]byte
+	one  [1][]byte
+	size int // bytes in all
+	at   int // bytes read
+}
+
+var gathers = sync.Pool{New: func() any { return new(gather) }}
+
+// gatherOver returns a gather over p. The caller frees it.
+func gatherOver(p []byte) *gather {
+	r := gathers.Get().(*gather)
+	r.one[0] = p
+	r.bufs, r.size, r.at = r.one[:], len(p), 0
+	return r
+}
+
+// gatherOverAll is gatherOver for several buffers.
+func gatherOverAll(bufs [][]byte) *gather {
+	r := gathers.Get().(*gather)
+	r.bufs, r.size, r.at = bufs, 0, 0
+	for _, b := range bufs {
+		r.size += len(b)
+	}
+	return r
+}
+
+func (r *gather) free() {
+	r.bufs, r.one[0] = nil, nil
+	gathers.Put(r)
+}
+
+// Len returns how many bytes are left to read.
+func (r *gather) Len() int { return r.size - r.at }
+
+// seek makes the next Read start at byte n.
+func (r *gather) seek(n int) { r.at = n }
+
+// Read implements io.Reader.
+func (r *gather) Read(p []byte) (int, error) {
+	if r.Len() == 0 {
+		return 0, io.EOF
+	}
+	done, skip := 0, r.at
+	for _, b := range r.bufs {
+		if skip >= len(b) {
+			skip -= len(b)
+			continue
+		}
+		n := copy(p[done:], b[skip:])
+		done, skip = done+n, 0
+		if done == len(p) {
+			break
+		}
+	}
+	r.at += done
+	return done, nil
+}
