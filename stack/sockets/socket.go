@@ -203,10 +203,11 @@ func (s *Socket) remoteAddr() (netip.AddrPort, Errno) {
 // error turns what ended a call into an *Error: an Errno, one of this package's
 // errors, or a context's. A *GAIError is returned as it is.
 func (s *Socket) error(op string, err error) error {
+	if err == nil {
+		return nil
+	}
 	e := &Error{Op: op}
 	switch err := err.(type) {
-	case nil:
-		return nil
 	case *GAIError, *Error:
 		return err
 	case Errno:
