@@ -52,5 +52,13 @@ func (d *description) takeSocketError() Errno {
 	if errno := d.takeError(); errno != 0 || !d.isTCP() {
 		return errno
 	}
-	return errnoOf(d.ep.Load().LastError())
+	ep := d.ep.Load()
+	if !tcpConnected(ep) {
+		return 0
+	}
+	errno := errnoOf(ep.LastError())
+	if errno != 0 && tcp.EndpointState(ep.State()) == tcp.StateError {
+		d.takeError() // the connection ended just now: this was the hard error, and the rest repeats it
+	}
+	return errno
 }
