@@ -1,17 +1,19 @@
 package sockets
 
 import (
-	"fmt"
+	"strconv"
 	"time"
 )
 
 // Family is an address family, AF_INET or another; the numbers are Linux's.
 type Family int
 
-// Address families. A Host makes AF_INET and AF_INET6 sockets.
+// Address families. The Host refuses AF_NETLINK and AF_TIPC, and any other
+// number, with EAFNOSUPPORT.
 const (
 	AF_UNSPEC  Family = 0
 	AF_UNIX    Family = 1
+	AF_LOCAL          = AF_UNIX // POSIX's name for it
 	AF_INET    Family = 2
 	AF_INET6   Family = 10
 	AF_NETLINK Family = 16
@@ -19,25 +21,20 @@ const (
 	AF_TIPC    Family = 30
 )
 
-// String returns the constant's name.
+// familyNames has the families that programs ask for; the last three only have
+// names, for errors.
+var familyNames = map[Family]string{
+	AF_UNSPEC: "AF_UNSPEC", AF_UNIX: "AF_UNIX", AF_INET: "AF_INET", AF_INET6: "AF_INET6",
+	AF_NETLINK: "AF_NETLINK", AF_PACKET: "AF_PACKET", AF_TIPC: "AF_TIPC",
+	29: "AF_CAN", 31: "AF_BLUETOOTH", 40: "AF_VSOCK",
+}
+
+// String returns the constant's name, "AF_n" for a number without one.
 func (f Family) String() string {
-	switch f {
-	case AF_UNSPEC:
-		return "AF_UNSPEC"
-	case AF_UNIX:
-		return "AF_UNIX"
-	case AF_INET:
-		return "AF_INET"
-	case AF_INET6:
-		return "AF_INET6"
-	case AF_NETLINK:
-		return "AF_NETLINK"
-	case AF_PACKET:
-		return "AF_PACKET"
-	case AF_TIPC:
-		return "AF_TIPC"
+	if name, ok := familyNames[f]; ok {
+		return name
 	}
-	return fmt.Sprintf("AF_%d", int(f))
+	return "AF_" + strconv.Itoa(int(f))
 }
 
 // Type is a socket type, to which SOCK_NONBLOCK and SOCK_CLOEXEC may be added
@@ -57,22 +54,6 @@ const (
 
 	typeMask Type = 0xf
 	maxType  Type = 11 // SOCK_MAX: numbers from here on are EINVAL
-)
-
-// Protocol is an IP protocol number.
-type Protocol int
-
-// Protocols that a Host has sockets of, and IPPROTO_RAW's range.
-const (
-	IPPROTO_IP     Protocol = 0
-	IPPROTO_ICMP   Protocol = 1
-	IPPROTO_TCP    Protocol = 6
-	IPPROTO_UDP    Protocol = 17
-	IPPROTO_IPV6   Protocol = 41
-	IPPROTO_ICMPV6 Protocol = 58
-	IPPROTO_RAW    Protocol = 255
-
-	maxProtocol Protocol = 263 // IPPROTO_MAX
 )
 
 // How says which directions Shutdown closes.

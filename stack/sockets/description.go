@@ -74,6 +74,8 @@ var kinds = map[socketKind]struct {
 }{
 	{AF_INET, SOCK_STREAM, IPPROTO_TCP}:    {onTCP, tcp.ProtocolNumber},
 	{AF_INET6, SOCK_STREAM, IPPROTO_TCP}:   {onTCP, tcp.ProtocolNumber},
+	{AF_INET, SOCK_STREAM, IPPROTO_SEC}:    {onTCP, tcp.ProtocolNumber},
+	{AF_INET6, SOCK_STREAM, IPPROTO_SEC}:   {onTCP, tcp.ProtocolNumber},
 	{AF_INET, SOCK_DGRAM, IPPROTO_UDP}:     {onUDP, udp.ProtocolNumber},
 	{AF_INET6, SOCK_DGRAM, IPPROTO_UDP}:    {onUDP, udp.ProtocolNumber},
 	{AF_INET, SOCK_DGRAM, IPPROTO_ICMP}:    {onPing, icmp.ProtocolNumber4},

@@ -8,6 +8,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"gvisor.dev/gvisor/pkg/tcpip/header"
 	gstack "gvisor.dev/gvisor/pkg/tcpip/stack"
 
 	"github.com/userstack/userstack/stack"
@@ -98,7 +99,7 @@ func (h *Host) SetDefaultTimeout(d time.Duration) error {
 }
 
 // HasIPv6 reports whether the stack has IPv6.
-func (h *Host) HasIPv6() bool { return true }
+func (h *Host) HasIPv6() bool { return h.gv.CheckNetworkProtocol(header.IPv6ProtocolNumber) }
 
 // Close aborts every socket, so that peers see a reset, and wakes every blocked
 // call with ErrClosed. Sockets cannot be made afterwards. The stack stays open.
