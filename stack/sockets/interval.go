@@ -11,15 +11,17 @@ import (
 // argument of Within and SetTimeout.
 type Interval uint32
 
+// PR_INTERVAL_MIN and PR_INTERVAL_MAX bound TicksPerSecond.
+const (
+	PR_INTERVAL_MIN = 1000
+	PR_INTERVAL_MAX = 100000
+)
+
 const (
 	// IntervalNoTimeout is PR_INTERVAL_NO_TIMEOUT: to block for ever.
 	IntervalNoTimeout Interval = 0xffffffff
 	// IntervalNoWait is PR_INTERVAL_NO_WAIT: not to block at all.
 	IntervalNoWait Interval = 0
-
-	// PR_INTERVAL_MIN and PR_INTERVAL_MAX bound TicksPerSecond.
-	PR_INTERVAL_MIN = 1000
-	PR_INTERVAL_MAX = 100000
 )
 
 // tick is NSPR's on Unix.
