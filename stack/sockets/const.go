@@ -85,7 +85,8 @@ const (
 // SOMAXCONN is the largest backlog of Listen (Linux's net.core.somaxconn).
 const SOMAXCONN = 4096
 
-// DefaultBacklog is what Host.Listen asks for.
+// DefaultBacklog is a backlog for who has no opinion. Host.Listen asks for
+// SOMAXCONN, as package net does.
 const DefaultBacklog = 128
 
 // NoTimeout means to block for ever: Python's None, NSPR's

@@ -95,7 +95,7 @@ func (h *Host) dialOne(ctx context.Context, typ Type, ap netip.AddrPort) (net.Co
 func (h *Host) Listen(network, address string) (net.Listener, error) {
 	s, err := h.bindNew(network, address, SOCK_STREAM)
 	if err == nil {
-		err = s.d.listen(DefaultBacklog)
+		err = s.d.listen(SOMAXCONN)
 	}
 	if err != nil {
 		return nil, h.listenError(network, address, s, err)
