@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/userstack/userstack/dnsresolver/internal/wire"
+	"github.com/userstack/userstack/dnsresolver/netdb"
 )
 
 const (
@@ -48,16 +49,21 @@ type walked struct {
 	status status
 	names  []string // the targets of the aliases in order; the last is where the chain ends
 	addrs  []netip.Addr
+	ptrs   []string      // targets of PTR records
 	ttl    time.Duration // the shortest of the chain
 	soa    bool          // the message has a usable SOA record
 	ad     bool
 }
 
+// found reports whether the message has what was asked for.
+func (w *walked) found() bool { return len(w.addrs)+len(w.ptrs) > 0 }
+
 // walk follows the aliases in msg from the name asked for and collects the
-// addresses at their end. Only records whose owner is the current name are
-// looked at, in whatever order they stand, so nothing that a server adds about
-// other names is used. It fails when the message contradicts itself. Aliases
-// that lead in a circle, or on and on, give statusBroken.
+// addresses, or the targets of PTR records, at their end. Only records whose
+// owner is the current name are looked at, in whatever order they stand, so
+// nothing that a server adds about other names is used. It fails when the message
+// contradicts itself. Aliases that lead in a circle, or on and on, give
+// statusBroken.
 func walk(msg *wire.Message, q question) (walked, error) {
 	w := walked{ttl: maxTTL, ad: msg.AuthenticData}
 	name := q.name
@@ -66,7 +72,7 @@ func walk(msg *wire.Message, q question) (walked, error) {
 		if err != nil {
 			return walked{}, err
 		}
-		if target == "" || len(w.addrs) > 0 {
+		if target == "" || w.found() {
 			break
 		}
 		if !w.link(q.name, target) {
@@ -79,8 +85,8 @@ func walk(msg *wire.Message, q question) (walked, error) {
 	})
 	switch {
 	case msg.RCode == wire.NXDomain:
-		w.status, w.addrs = statusNXDomain, nil
-	case len(w.addrs) > 0:
+		w.status, w.addrs, w.ptrs = statusNXDomain, nil, nil
+	case w.found():
 		w.status = statusData
 	default:
 		w.status = statusNoData
@@ -88,7 +94,7 @@ func walk(msg *wire.Message, q question) (walked, error) {
 	return w, nil
 }
 
-// collect takes the addresses of name into w and returns the target of its
+// collect takes the records of name into w and returns the target of its
 // alias, if it has one.
 func (w *walked) collect(records []wire.Record, name string, t wire.Type) (target string, err error) {
 	for i := range records {
@@ -99,9 +105,7 @@ func (w *walked) collect(records []wire.Record, name string, t wire.Type) (targe
 		w.ttl = min(w.ttl, recordTTL(rr.TTL))
 		switch {
 		case rr.Type != wire.TypeCNAME:
-			if len(w.addrs) < maxAddrs {
-				w.addrs = append(w.addrs, rr.Addr)
-			}
+			w.take(rr)
 		case target == "":
 			target = rr.Target
 		case !wire.EqualNames(target, rr.Target):
@@ -109,6 +113,17 @@ func (w *walked) collect(records []wire.Record, name string, t wire.Type) (targe
 		}
 	}
 	return target, nil
+}
+
+// take adds what a record says, up to a limit.
+func (w *walked) take(rr *wire.Record) {
+	switch {
+	case len(w.addrs)+len(w.ptrs) == maxAddrs:
+	case rr.Type == wire.TypePTR:
+		w.ptrs = append(w.ptrs, rr.Target)
+	default:
+		w.addrs = append(w.addrs, rr.Addr)
+	}
 }
 
 // link adds an alias to the chain and reports whether it leads on.
@@ -136,6 +151,7 @@ func recordTTL(seconds uint32) time.Duration {
 type reply struct {
 	status  status
 	addrs   []netip.Addr
+	ptrs    []string
 	names   []string // every alias and where they lead, without the name itself
 	ttl     time.Duration
 	ad      bool
@@ -160,7 +176,7 @@ func (l *lookup) query(ctx context.Context, name string, t wire.Type) reply {
 		}
 		rep.ttl, rep.ad = min(rep.ttl, w.ttl), rep.ad && w.ad
 		if w.status != statusNoData || len(w.names) == 0 || w.soa {
-			rep.status, rep.addrs = w.status, w.addrs
+			rep.status, rep.addrs, rep.ptrs = w.status, w.addrs, w.ptrs
 			return rep
 		}
 		if l.followUps.Add(1) > maxLookupFollowUps {
@@ -180,7 +196,7 @@ func (rep *reply) canonical(asked string) string {
 		return asked
 	}
 	name := strings.TrimSuffix(rep.names[len(rep.names)-1], ".")
-	if !isHostname(name) {
+	if !netdb.IsHostname(name) {
 		return asked
 	}
 	return name

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/userstack/userstack/dnsresolver/internal/wire"
+	"github.com/userstack/userstack/dnsresolver/netdb"
 )
 
 // testQuery is what the messages of this file answer.
@@ -186,7 +187,7 @@ func checkWalked(t *testing.T, msg *wire.Message, w walked) {
 	}
 	rep := reply{names: w.names}
 	for _, name := range append(rep.aliases("q.test"), rep.canonical("q.test")) {
-		if !isHostname(name) {
+		if !netdb.IsHostname(name) {
 			t.Fatalf("name %q", name)
 		}
 	}

@@ -5,6 +5,8 @@ import (
 	"net/netip"
 	"strings"
 	"testing"
+
+	"github.com/userstack/userstack/dnsresolver/netdb"
 )
 
 func benchmarkLookup(b *testing.B, cfg Config, network, host string) {
@@ -64,7 +66,7 @@ func BenchmarkParseHosts(b *testing.B) {
 	}
 	b.SetBytes(int64(text.Len()))
 	for b.Loop() {
-		parseHosts([]byte(text.String()))
+		netdb.ParseHosts([]byte(text.String()))
 	}
 }
 

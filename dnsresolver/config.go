@@ -35,6 +35,7 @@ type RouteSource interface {
 // literals and for the prefix lengths of source addresses.
 type NIC struct {
 	Name  string
+	Index uint32         // from 1, for zones that are numbers; 0: unknown
 	Addrs []netip.Prefix // addresses with the length of their subnet
 }
 
@@ -100,7 +101,7 @@ type Config struct {
 	// answers, IPv6 first.
 	Routes RouteSource
 	// NICs lists the interfaces of the stack behind Transport. Nil: names of
-	// zones in literals are not checked.
+	// zones in literals are not checked, and AI_ADDRCONFIG does nothing.
 	NICs func() []NIC
 
 	// Servers are the DNS servers, best first, at most 8. Nil: those of the
@@ -132,6 +133,10 @@ type Config struct {
 	// resolver reads no file that is not named here.
 	HostsFile, ResolvConf     string
 	HostsText, ResolvConfText string
+	// ServicesFile is the path of a services(5) file for GetAddrInfo and
+	// GetNameInfo, read like HostsFile, of at most 1 MiB. Empty: the built-in
+	// list.
+	ServicesFile string
 	// Hostname returns the name of this host; its domain is the default search
 	// list. Nil: there is none.
 	Hostname func() string
@@ -143,7 +148,8 @@ type Config struct {
 // Defaults and limits that are not those of resolv.conf(5).
 const (
 	defaultFamilyGrace = time.Second
-	maxAddrs           = 1024 // addresses of one answer
+	maxAddrs           = 1024     // addresses of one answer
+	maxHostsFile       = 64 << 20 // bytes of a hosts file
 )
 
 // validate checks what can be checked without reading a file.

@@ -1,96 +1,73 @@
 package dnsresolver
 
+import "github.com/userstack/userstack/dnsresolver/netdb"
+
 // EAI is a result code of getaddrinfo(3) and getnameinfo(3), with the numbers
 // of Linux (glibc's netdb.h) on every system.
-type EAI int
+type EAI = netdb.EAI
 
 // The codes of getaddrinfo(3). Zero is success.
 const (
-	EAI_BADFLAGS    EAI = -1
-	EAI_NONAME      EAI = -2
-	EAI_AGAIN       EAI = -3
-	EAI_FAIL        EAI = -4
-	EAI_NODATA      EAI = -5
-	EAI_FAMILY      EAI = -6
-	EAI_SOCKTYPE    EAI = -7
-	EAI_SERVICE     EAI = -8
-	EAI_ADDRFAMILY  EAI = -9
-	EAI_MEMORY      EAI = -10
-	EAI_SYSTEM      EAI = -11
-	EAI_OVERFLOW    EAI = -12
-	EAI_INPROGRESS  EAI = -100
-	EAI_CANCELED    EAI = -101
-	EAI_NOTCANCELED EAI = -102
-	EAI_ALLDONE     EAI = -103
-	EAI_INTR        EAI = -104
-	EAI_IDN_ENCODE  EAI = -105
+	EAI_BADFLAGS    = netdb.EAI_BADFLAGS
+	EAI_NONAME      = netdb.EAI_NONAME
+	EAI_AGAIN       = netdb.EAI_AGAIN
+	EAI_FAIL        = netdb.EAI_FAIL
+	EAI_NODATA      = netdb.EAI_NODATA
+	EAI_FAMILY      = netdb.EAI_FAMILY
+	EAI_SOCKTYPE    = netdb.EAI_SOCKTYPE
+	EAI_SERVICE     = netdb.EAI_SERVICE
+	EAI_ADDRFAMILY  = netdb.EAI_ADDRFAMILY
+	EAI_MEMORY      = netdb.EAI_MEMORY
+	EAI_SYSTEM      = netdb.EAI_SYSTEM
+	EAI_OVERFLOW    = netdb.EAI_OVERFLOW
+	EAI_INPROGRESS  = netdb.EAI_INPROGRESS
+	EAI_CANCELED    = netdb.EAI_CANCELED
+	EAI_NOTCANCELED = netdb.EAI_NOTCANCELED
+	EAI_ALLDONE     = netdb.EAI_ALLDONE
+	EAI_INTR        = netdb.EAI_INTR
+	EAI_IDN_ENCODE  = netdb.EAI_IDN_ENCODE
 )
 
-// The values of h_errno (gethostbyname(3)).
+// The values of h_errno (gethostbyname(3)), as Error.HErrno returns them.
 const (
-	HOST_NOT_FOUND = 1
-	TRY_AGAIN      = 2
-	NO_RECOVERY    = 3
-	NO_DATA        = 4
+	HOST_NOT_FOUND = int(netdb.HOST_NOT_FOUND)
+	TRY_AGAIN      = int(netdb.TRY_AGAIN)
+	NO_RECOVERY    = int(netdb.NO_RECOVERY)
+	NO_DATA        = int(netdb.NO_DATA)
 )
-
-// eaiTexts are the texts of gai_strerror(3) in glibc, word for word.
-var eaiTexts = map[EAI]string{
-	0:               "Success",
-	EAI_ADDRFAMILY:  "Address family for hostname not supported",
-	EAI_AGAIN:       "Temporary failure in name resolution",
-	EAI_BADFLAGS:    "Bad value for ai_flags",
-	EAI_FAIL:        "Non-recoverable failure in name resolution",
-	EAI_FAMILY:      "ai_family not supported",
-	EAI_MEMORY:      "Memory allocation failure",
-	EAI_NODATA:      "No address associated with hostname",
-	EAI_NONAME:      "Name or service not known",
-	EAI_SERVICE:     "Servname not supported for ai_socktype",
-	EAI_SOCKTYPE:    "ai_socktype not supported",
-	EAI_SYSTEM:      "System error",
-	EAI_INPROGRESS:  "Processing request in progress",
-	EAI_CANCELED:    "Request canceled",
-	EAI_NOTCANCELED: "Request not canceled",
-	EAI_ALLDONE:     "All requests done",
-	EAI_INTR:        "Interrupted by a signal",
-	EAI_IDN_ENCODE:  "Parameter string not correctly encoded",
-	EAI_OVERFLOW:    "Result too large for supplied buffer",
-}
-
-// String returns the text of gai_strerror(3) for e.
-func (e EAI) String() string {
-	if s, ok := eaiTexts[e]; ok {
-		return s
-	}
-	return "Unknown error"
-}
-
-// hErrnoTexts are the texts of hstrerror(3) in glibc, word for word.
-var hErrnoTexts = [...]string{
-	0:              "Resolver Error 0 (no error)",
-	HOST_NOT_FOUND: "Unknown host",
-	TRY_AGAIN:      "Host name lookup failure",
-	NO_RECOVERY:    "Unknown server error",
-	NO_DATA:        "No address associated with name",
-}
 
 // HErrnoText returns the text of hstrerror(3) for an h_errno value.
-func HErrnoText(hErrno int) string {
-	if hErrno < 0 || hErrno >= len(hErrnoTexts) {
-		return "Unknown resolver error"
-	}
-	return hErrnoTexts[hErrno]
-}
+func HErrnoText(hErrno int) string { return netdb.HStrError(netdb.HErr(hErrno)) }
 
-// hErrnoOf maps the codes a lookup can end with to h_errno. Codes that are not
-// here have no counterpart and map to NO_RECOVERY.
-var hErrnoOf = map[EAI]int{
-	0:              0,
-	EAI_NONAME:     HOST_NOT_FOUND,
-	EAI_NODATA:     NO_DATA,
-	EAI_ADDRFAMILY: NO_DATA,
-	EAI_AGAIN:      TRY_AGAIN,
-	EAI_CANCELED:   TRY_AGAIN,
-	EAI_FAIL:       NO_RECOVERY,
-	EAI_IDN_ENCODE: HOST_NOT_FOUND,
-}
+// Family is an address family, with the numbers of Linux's sys/socket.h.
+type Family = netdb.Family
+
+// The families of a lookup.
+const (
+	AF_UNSPEC = netdb.AF_UNSPEC // both
+	AF_INET   = netdb.AF_INET
+	AF_INET6  = netdb.AF_INET6
+)
+
+// LookupOptions say what to look up; an Order is the order of the addresses of
+// an Answer, and a Source where it came from.
+type (
+	LookupOptions = netdb.LookupOptions
+	Order         = netdb.Order
+	Answer        = netdb.Answer
+	Source        = netdb.Source
+)
+
+// The orders: by Config.Routes, see there, and as the answers came, IPv6 first.
+const (
+	OrderRFC6724 = netdb.OrderRFC6724
+	OrderWire    = netdb.OrderWire
+)
+
+// The sources, in the order in which they are asked.
+const (
+	SourceLiteral = netdb.SourceLiteral // the name was an address
+	SourceHosts   = netdb.SourceHosts   // Config.Hosts or the hosts file
+	SourceLocal   = netdb.SourceLocal   // a name that is never looked up (RFC 6761)
+	SourceDNS     = netdb.SourceDNS
+)

@@ -7,6 +7,8 @@ import (
 	"net"
 	"net/netip"
 	"os"
+
+	"github.com/userstack/userstack/dnsresolver/netdb"
 )
 
 // Causes that errors.Is finds in an *Error.
@@ -28,6 +30,7 @@ var (
 // Transport.
 type Error struct {
 	Code   EAI            // what getaddrinfo(3) would return
+	H      netdb.HErr     // of GetHostByAddr and GetHostByNameEx; 0: what stands for Code
 	Host   string         // the name as given to the lookup
 	Server netip.AddrPort // the server that said so; invalid if none did
 	Err    error          // the cause; may be nil
@@ -55,10 +58,10 @@ func (e *Error) GAICode() int { return int(e.Code) }
 
 // HErrno returns the h_errno value (gethostbyname(3)) of e.
 func (e *Error) HErrno() int {
-	if n, ok := hErrnoOf[e.Code]; ok {
-		return n
+	if e.H != 0 {
+		return int(e.H)
 	}
-	return NO_RECOVERY
+	return int(e.Code.HErr())
 }
 
 // Timeout reports whether the lookup ended because time ran out: the caller's

@@ -68,7 +68,7 @@ func TestErrorViews(t *testing.T) {
 func TestErrorText(t *testing.T) {
 	for want, e := range map[string]*Error{
 		"lookup h.test: Name or service not known":                                            {Code: EAI_NONAME, Host: "h.test"},
-		"lookup h.test on 192.0.2.1:53: Temporary failure in name resolution: unexpected EOF": {EAI_AGAIN, "h.test", netip.MustParseAddrPort("192.0.2.1:53"), io.ErrUnexpectedEOF},
+		"lookup h.test on 192.0.2.1:53: Temporary failure in name resolution: unexpected EOF": {Code: EAI_AGAIN, Host: "h.test", Server: netip.MustParseAddrPort("192.0.2.1:53"), Err: io.ErrUnexpectedEOF},
 	} {
 		if got := e.Error(); got != want {
 			t.Errorf("got  %s\nwant %s", got, want)
@@ -97,7 +97,7 @@ func TestTexts(t *testing.T) {
 		}
 	}
 	for n, want := range map[int]string{
-		-1: "Unknown resolver error", 0: "Resolver Error 0 (no error)", 1: "Unknown host", 2: "Host name lookup failure",
+		-1: "Resolver internal error", 0: "Resolver Error 0 (no error)", 1: "Unknown host", 2: "Host name lookup failure",
 		3: "Unknown server error", 4: "No address associated with name", 5: "Unknown resolver error",
 	} {
 		if got := HErrnoText(n); got != want {

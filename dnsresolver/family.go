@@ -7,16 +7,6 @@ import (
 	"github.com/userstack/userstack/dnsresolver/internal/wire"
 )
 
-// Family is an address family, with the numbers of Linux's sys/socket.h.
-type Family int
-
-// The families of a lookup.
-const (
-	AF_UNSPEC Family = 0 // both
-	AF_INET   Family = 2
-	AF_INET6  Family = 10
-)
-
 // families is the answer to a candidate: the replies of the families that were
 // asked for, and what they come to together.
 type families struct {

@@ -21,7 +21,7 @@ var allowedUse = map[string][]string{
 	"github.com/miekg/dns": {
 		"ClassINET", "Fqdn", "Msg", "MsgHdr", "OPT", "Question", "RR", "RR_Header", "RcodeBadVers", "RcodeFormatError",
 		"RcodeNameError", "RcodeNotImplemented", "RcodeRefused", "RcodeServerFailure", "RcodeSuccess", "RcodeToString",
-		"Type", "TypeA", "TypeAAAA", "TypeCNAME", "TypeNS", "TypeOPT", "TypeSOA", "UnpackDomainName",
+		"Type", "TypeA", "TypeAAAA", "TypeCNAME", "TypeNS", "TypeOPT", "TypePTR", "TypeSOA", "UnpackDomainName",
 	},
 	// Files and the environment only.
 	"os": {"ErrDeadlineExceeded", "Getenv", "LookupEnv", "Open", "SameFile", "Stat"},
@@ -29,8 +29,8 @@ var allowedUse = map[string][]string{
 
 // allowedImports are the packages that cannot reach a network.
 var allowedImports = []string{
-	"bytes", "cmp", "context", "crypto/rand", "encoding/binary", "errors", "fmt", "io", "io/fs", "math/bits", "math/rand/v2",
-	"net/netip", "slices", "strconv", "strings", "sync", "sync/atomic", "time",
+	"bytes", "cmp", "context", "crypto/rand", "embed", "encoding/binary", "errors", "fmt", "io", "io/fs", "iter", "math/bits",
+	"math/rand/v2", "net/netip", "slices", "strconv", "strings", "sync", "sync/atomic", "time", "unicode/utf8", "golang.org/x/net/idna",
 	"github.com/userstack/userstack/dnsresolver/internal/wire", "github.com/userstack/userstack/dnsresolver/netdb",
 }
 

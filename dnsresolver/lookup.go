@@ -7,64 +7,16 @@ import (
 	"strings"
 	"sync/atomic"
 	"time"
+
+	"github.com/userstack/userstack/dnsresolver/netdb"
 )
-
-// LookupOptions say what to look up. The zero value asks for the addresses of
-// both families, sorted.
-type LookupOptions struct {
-	Family Family
-	Order  Order
-}
-
-// Order is the order of the addresses of an Answer.
-type Order int
-
-const (
-	OrderRFC6724 Order = iota // by Config.Routes; see there
-	OrderWire                 // as the answers came: IPv6 first, then IPv4
-)
-
-// Source says where an Answer came from.
-type Source int
-
-// The sources, in the order in which they are asked.
-const (
-	SourceLiteral Source = iota // the name was an address
-	SourceHosts                 // Config.Hosts or the hosts file
-	SourceLocal                 // a name that is never looked up (RFC 6761)
-	SourceDNS
-)
-
-// String returns "literal", "hosts", "local" or "DNS".
-func (s Source) String() string {
-	return [...]string{"literal", "hosts", "local", "DNS"}[min(max(s, 0), SourceDNS)]
-}
-
-// Answer is the result of a lookup.
-type Answer struct {
-	// Name is the canonical name, without a final dot: the end of the chain of
-	// aliases, the first name on the line of the hosts file, or the name asked
-	// for. For a literal it is the text as given.
-	Name string
-	// Aliases are the names that led to Name, from the one asked for (with its
-	// search domain) on. Empty when Name is that one.
-	Aliases []string
-	// Addrs has at least one address and no duplicates.
-	Addrs []netip.Addr
-	// TTL is how long the answer holds, at most a day. Zero when it does not
-	// come from DNS, and also for records that must not be kept.
-	TTL    time.Duration
-	Source Source
-	// Authenticated is the AD bit of every reply that was used, with the option
-	// trust-ad; without it, false.
-	Authenticated bool
-}
 
 // lookup is one call on its way.
 type lookup struct {
 	r     *Resolver
 	id    uint64
-	host  string
+	host  string // as the caller has it
+	name  string // in ASCII
 	start time.Time
 	set   *settings
 
@@ -73,70 +25,38 @@ type lookup struct {
 
 // local answers from what is known without DNS. done is false when DNS has to
 // be asked.
-func (r *Resolver) local(host string, family Family) (ans Answer, f failure, done bool) {
-	addr, lit := parseLiteral(host, r.cfg.NICs)
+func (r *Resolver) local(host string, o LookupOptions) (ans Answer, f failure, done bool) {
+	addr, code, ok := netdb.LiteralOf(host, o.Family, r.zoneKnown)
 	switch {
-	case lit != notLiteral && family == AF_INET && addr.Is4In6():
-		addr = addr.Unmap()
-		fallthrough
-	case lit == isLiteral && fits(addr, family):
+	case code != 0:
+		return Answer{}, failure{code: code}, true
+	case ok:
 		return Answer{Name: host, Addrs: []netip.Addr{addr}, Source: SourceLiteral}, failure{}, true
-	case lit == isLiteral, lit == badLiteral && family == AF_INET:
-		return Answer{}, failure{code: EAI_ADDRFAMILY}, true
-	case lit == badLiteral, !isHostname(host):
+	case !netdb.IsHostname(host):
 		return Answer{}, failure{code: EAI_NONAME}, true
 	}
-	return r.localName(host, family)
-}
-
-// localName is local for a name with good syntax.
-func (r *Resolver) localName(host string, family Family) (ans Answer, f failure, done bool) {
-	key := hostsKey(host)
+	key := netdb.FoldName(host)
 	if e := r.hostsEntry(key); e != nil {
-		addrs := selectFamily(e.addrs, family)
+		ans, ok := e.Answer(o)
 		switch {
-		case len(addrs) > 0:
-			return Answer{Name: e.canonical, Addrs: addrs, Source: SourceHosts}, failure{}, true
-		case !r.cfg.Options.HostsFallthrough && namePolicy(key) != policyLocalhost:
+		case ok:
+			return ans, failure{}, true
+		case !r.cfg.Options.HostsFallthrough && !netdb.IsLocalhost(key):
 			return Answer{}, failure{code: EAI_NODATA}, true
 		}
 	}
-	switch namePolicy(key) {
-	case policyLocalhost:
-		return Answer{Name: key, Addrs: selectFamily(loopbackAddrs, family), Source: SourceLocal}, failure{}, true
-	case policyNoSuchName:
-		return Answer{}, failure{code: EAI_NONAME}, true
-	}
-	if endsInNumber(key) {
-		return Answer{}, failure{code: EAI_NONAME}, true
-	}
-	return Answer{}, failure{}, false
-}
-
-// fits reports whether addr is of family. An IPv4-mapped address counts as IPv6.
-func fits(addr netip.Addr, family Family) bool {
-	return family == AF_UNSPEC || (family == AF_INET) == addr.Is4()
-}
-
-// selectFamily returns a new list of the addresses of a family. For AF_INET an
-// IPv4-mapped address counts as the IPv4 address in it.
-func selectFamily(addrs []netip.Addr, family Family) []netip.Addr {
-	list := make([]netip.Addr, 0, len(addrs))
-	for _, addr := range addrs {
-		if family == AF_INET {
-			addr = addr.Unmap()
-		}
-		if fits(addr, family) {
-			list = append(list, addr)
-		}
-	}
-	return list
+	ans, code, done = netdb.AnswerSpecial(key, o.Family)
+	return ans, failure{code: code}, done
 }
 
 // dns asks DNS for host, candidate by candidate.
-func (l *lookup) dns(ctx context.Context, family Family) (Answer, failure) {
+func (l *lookup) dns(ctx context.Context, o LookupOptions) (Answer, failure) {
+	family, ok := unskipped(o)
+	if !ok {
+		return Answer{}, failure{code: EAI_NONAME}
+	}
 	worst, f := statusNXDomain, failure{}
-	for _, name := range l.set.candidates(l.host) {
+	for _, name := range l.set.candidates(l.name) {
 		l.trace(Event{Kind: EventTry, Name: name})
 		found := l.lookupName(ctx, name, family)
 		st := searchStatus(name, found.status)
@@ -192,11 +112,24 @@ func (rep *reply) aliases(asked string) []string {
 		list = append(list, asked)
 	}
 	for _, name := range rep.names[:len(rep.names)-1] {
-		if name := strings.TrimSuffix(name, "."); isHostname(name) {
+		if name := strings.TrimSuffix(name, "."); netdb.IsHostname(name) {
 			list = append(list, name)
 		}
 	}
 	return list
+}
+
+// unskipped returns the family that servers are asked for, if one is left.
+func unskipped(o LookupOptions) (Family, bool) {
+	switch {
+	case o.Skip == AF_UNSPEC || o.Skip != o.Family && o.Family != AF_UNSPEC:
+		return o.Family, true
+	case o.Family != AF_UNSPEC:
+		return 0, false
+	case o.Skip == AF_INET:
+		return AF_INET6, true
+	}
+	return AF_INET, true
 }
 
 // unique removes the second and later of equal addresses, and what is over the

@@ -30,6 +30,7 @@ func TestLookupsOfOneServer(t *testing.T) {
 		{host: "a4.test", family: AF_INET6, code: EAI_NODATA, asked: 1},
 		{host: "a6.test", want: "2001:db8::6"},
 		{host: "dual.test", want: "2001:db8::6 2001:db8::7 192.0.2.1 192.0.2.2"},
+		{host: "bücher.test", want: "192.0.2.70", name: "xn--bcher-kva.test"},
 		{host: "cn.test", want: "2001:db8::6 2001:db8::7 192.0.2.1 192.0.2.2", name: "dual.test"},
 		{host: "under_score.test", want: "192.0.2.9"},
 		{host: "nx.test", code: EAI_NONAME},
@@ -70,7 +71,7 @@ func TestLookupsOfOneServer(t *testing.T) {
 		{host: "a4..test", code: EAI_NONAME, asked: -1},
 		{host: ".", code: EAI_NONAME, asked: -1},
 		{host: "", code: EAI_NONAME, asked: -1},
-		{host: "bücher.test", code: EAI_NONAME, asked: -1},
+		{host: "b\xfccher.test", code: EAI_NONAME, asked: -1}, // Latin-1
 		{host: strings.Repeat("a", 64) + ".test", code: EAI_NONAME, asked: -1},
 		{host: "192.0.2.1 x", code: EAI_NONAME, asked: -1},
 		{host: "[::1]", code: EAI_NONAME, asked: -1},

@@ -10,7 +10,7 @@ import (
 // Record types and header bits as the tests build them, by number and without
 // the codec under test.
 const (
-	typeA, typeCNAME, typeSOA, typeTXT, typeAAAA, typeOPT = 1, 5, 6, 16, 28, 41
+	typeA, typeCNAME, typeSOA, typePTR, typeTXT, typeAAAA, typeOPT = 1, 5, 6, 12, 16, 28, 41
 
 	bitQR, bitAA, bitTC, bitRD, bitRA, bitAD = 1 << 15, 1 << 10, 1 << 9, 1 << 8, 1 << 7, 1 << 5
 
@@ -36,6 +36,10 @@ func a(name, addr string) rr {
 
 func cname(name, target string) rr {
 	return rr{name: name, typ: typeCNAME, ttl: 60, data: wireName(target)}
+}
+
+func ptr(name, target string) rr {
+	return rr{name: name, typ: typePTR, ttl: 60, data: wireName(target)}
 }
 
 func soa(zone string) rr {

@@ -8,6 +8,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/userstack/userstack/dnsresolver/netdb"
 )
 
 // Limits and defaults of resolv.conf(5). Where they differ from glibc's the
@@ -43,6 +45,9 @@ type resolvConf struct {
 	noReload bool
 	warnings []string // what was not understood, each once
 }
+
+// utf8BOM is what some editors put in front of a text.
+var utf8BOM = []byte("\xEF\xBB\xBF")
 
 // parseResolvConf reads a resolv.conf file as resolv.conf(5) describes it: the
 // last of domain and search wins, options add up, and what is not understood is
@@ -124,7 +129,7 @@ func searchDomain(s string) (string, bool) {
 		return "", true
 	}
 	domain := strings.TrimSuffix(s, ".")
-	if !isHostname(domain) {
+	if !netdb.IsHostname(domain) {
 		return s, false
 	}
 	return domain, true

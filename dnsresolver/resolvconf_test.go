@@ -7,6 +7,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/userstack/userstack/dnsresolver/netdb"
 )
 
 func TestParseResolvConf(t *testing.T) {
@@ -184,7 +186,7 @@ func FuzzResolvConf(f *testing.F) {
 			t.Fatalf("out of bounds: %+v", c)
 		}
 		for _, domain := range c.search {
-			if domain != "" && !isHostname(domain) {
+			if domain != "" && !netdb.IsHostname(domain) {
 				t.Fatalf("search domain %q", domain)
 			}
 		}
@@ -195,7 +197,7 @@ func FuzzResolvConf(f *testing.F) {
 		}
 		s := (&Config{}).settings(c, environment(Options{}), nil, nil)
 		for _, name := range s.candidates("host") {
-			if !isHostname(name) || slices.Index(s.candidates("host"), name) < 0 {
+			if !netdb.IsHostname(name) || slices.Index(s.candidates("host"), name) < 0 {
 				t.Fatalf("candidate %q", name)
 			}
 		}

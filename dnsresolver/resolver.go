@@ -6,10 +6,13 @@ import (
 	"math/rand/v2"
 	"net"
 	"net/netip"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/userstack/userstack/dnsresolver/netdb"
 )
 
 // Resolver resolves names. Its methods may be called from several goroutines.
@@ -18,10 +21,11 @@ type Resolver struct {
 	env         *resolvConf // from the environment
 	familyGrace time.Duration
 
-	pinned *hostsTable        // Config.Hosts
-	text   *hostsTable        // Config.HostsText
-	hosts  *file[*hostsTable] // Config.HostsFile
-	conf   *file[*resolvConf] // Config.ResolvConf
+	pinned   *netdb.Hosts           // Config.Hosts
+	text     *netdb.Hosts           // Config.HostsText
+	hosts    *file[*netdb.Hosts]    // Config.HostsFile
+	conf     *file[*resolvConf]     // Config.ResolvConf
+	services *file[*netdb.Services] // Config.ServicesFile
 
 	current atomic.Pointer[settings]
 	reload  sync.Mutex // held while current is replaced
@@ -47,7 +51,7 @@ func New(c Config) (*Resolver, error) {
 		cfg:         c,
 		env:         environment(c.Options),
 		familyGrace: firstNonZero(c.FamilyGrace, defaultFamilyGrace),
-		pinned:      hostsFromMap(c.Hosts),
+		pinned:      netdb.HostsFromMap(c.Hosts),
 		slots:       make(chan struct{}, maxQueries),
 	}
 	r.rotation.Store(rand.Uint32())
@@ -76,11 +80,17 @@ func (r *Resolver) openFiles(now time.Time) error {
 	r.warn(conf)
 	r.warn(r.env)
 	r.current.Store(r.cfg.settings(conf, r.env, r.cfg.defaultSearch(), nil))
+	if r.cfg.ServicesFile != "" {
+		r.services = &file[*netdb.Services]{path: r.cfg.ServicesFile, limit: netdb.MaxServicesFile, parse: netdb.ParseServices}
+		if err := r.services.open(now); err != nil {
+			return err
+		}
+	}
 	switch {
 	case r.cfg.HostsText != "":
-		r.text = parseHosts([]byte(r.cfg.HostsText))
+		r.text = netdb.ParseHosts([]byte(r.cfg.HostsText))
 	case r.cfg.HostsFile != "":
-		r.hosts = &file[*hostsTable]{path: r.cfg.HostsFile, limit: maxHostsFile, parse: parseHosts}
+		r.hosts = &file[*netdb.Hosts]{path: r.cfg.HostsFile, limit: maxHostsFile, parse: netdb.ParseHosts}
 		return r.hosts.open(now)
 	}
 	return nil
@@ -123,18 +133,24 @@ func (r *Resolver) LookupNetIP(ctx context.Context, network, host string) ([]net
 // Lookup returns the addresses of host and what else is known of them. In this
 // order it tries host as an address, Config.Hosts, the hosts file, the names that
 // have a fixed meaning (localhost, .invalid, .onion), and DNS with the search
-// list. It ends when ctx does, or after the resolver's Timeout × Attempts.
+// list. A name that is not ASCII is encoded first (UTS 46, not transitional). It
+// ends when ctx does, or after the resolver's Timeout × Attempts.
 // The error is an *Error.
 func (r *Resolver) Lookup(ctx context.Context, host string, o LookupOptions) (Answer, error) {
+	name, ok := netdb.ToASCII(host)
+	if !ok {
+		name = host // and no host name
+	}
 	var l *lookup // not needed by a lookup that asks nobody and tells nobody
 	if r.cfg.Trace != nil {
 		l = &lookup{r: r, host: host, id: r.lookups.Add(1), start: time.Now()}
 	}
-	ans, f, done := r.withoutDNS(ctx, host, o)
+	ans, f, done := r.withoutDNS(ctx, name, o)
 	if !done {
 		if l == nil {
 			l = &lookup{r: r, host: host}
 		}
+		l.name = name
 		ans, f = l.run(ctx, o)
 	}
 	if f.code != 0 {
@@ -161,13 +177,23 @@ func (r *Resolver) withoutDNS(ctx context.Context, host string, o LookupOptions)
 	case r.closed.Load():
 		return Answer{}, closedFailure, true
 	}
-	return r.local(host, o.Family)
+	return r.local(host, o)
 }
 
 // run asks DNS, within the time of the caller and of the resolver.
-func (l *lookup) run(ctx context.Context, o LookupOptions) (Answer, failure) {
-	if !l.r.begin() {
+func (l *lookup) run(ctx context.Context, o LookupOptions) (ans Answer, f failure) {
+	ended := l.within(ctx, func(ctx context.Context) { ans, f = l.dns(ctx, o) })
+	if !ended {
 		return Answer{}, closedFailure
+	}
+	return ans, f
+}
+
+// within calls ask with a context that ends with ctx, with the time of the
+// resolver and when it is closed. It returns false when that has happened.
+func (l *lookup) within(ctx context.Context, ask func(context.Context)) bool {
+	if !l.r.begin() {
+		return false
 	}
 	defer l.r.running.Done()
 	l.set = l.r.settings(time.Now())
@@ -176,7 +202,8 @@ func (l *lookup) run(ctx context.Context, o LookupOptions) (Answer, failure) {
 	defer context.AfterFunc(l.r.closing, func() { cancel(net.ErrClosed) })()
 	ctx, stop := context.WithTimeoutCause(ctx, l.set.budget(), errTimeout)
 	defer stop()
-	return l.dns(ctx, o.Family)
+	ask(ctx)
+	return true
 }
 
 var closedFailure = failure{code: EAI_CANCELED, err: net.ErrClosed}
@@ -191,18 +218,23 @@ func (r *Resolver) Servers() []Server {
 }
 
 // hostsEntry returns what the caller's map or the hosts file says of a name.
-func (r *Resolver) hostsEntry(key string) *hostsEntry {
-	if e := r.pinned.lookup(key); e != nil {
+func (r *Resolver) hostsEntry(key string) *netdb.HostsEntry {
+	if e := r.pinned.Lookup(key); e != nil {
 		return e
 	}
+	return r.hostsTable().Lookup(key)
+}
+
+// hostsTable returns the contents of the hosts file.
+func (r *Resolver) hostsTable() *netdb.Hosts {
 	if r.hosts == nil {
-		return r.text.lookup(key)
+		return r.text
 	}
 	table, _, err := r.hosts.get(time.Now())
 	if err != nil {
 		r.config(Event{Note: "keeping the last contents", Err: err})
 	}
-	return table.lookup(key)
+	return table
 }
 
 // settings returns the settings in force, after a look at the resolv.conf file
@@ -240,4 +272,10 @@ func (r *Resolver) config(e Event) {
 		e.Kind, e.Time = EventConfig, time.Now()
 		r.cfg.Trace(e)
 	}
+}
+
+// zoneKnown reports whether an interface has the name; without Config.NICs
+// every one has.
+func (r *Resolver) zoneKnown(name string) bool {
+	return r.cfg.NICs == nil || slices.ContainsFunc(r.cfg.NICs(), func(n NIC) bool { return n.Name == name })
 }

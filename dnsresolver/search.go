@@ -3,6 +3,8 @@ package dnsresolver
 import (
 	"slices"
 	"strings"
+
+	"github.com/userstack/userstack/dnsresolver/netdb"
 )
 
 // candidates returns the names to ask DNS for, in order, without final dots
@@ -15,7 +17,7 @@ func (s *settings) candidates(host string) []string {
 	dots := strings.Count(host, ".")
 	list := make([]string, 0, 1+len(s.search))
 	add := func(name string) {
-		if len(name) <= maxName && !slices.Contains(list, name) {
+		if len(name) <= netdb.MaxName && !slices.Contains(list, name) {
 			list = append(list, name)
 		}
 	}

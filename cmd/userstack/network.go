@@ -104,7 +104,7 @@ func (n *network) openResolver(s *settings) (err error) {
 // nics tells the resolver of the stack's interfaces.
 func (n *network) nics() (nics []dnsresolver.NIC) {
 	for _, i := range n.stack.Interfaces() {
-		nics = append(nics, dnsresolver.NIC{Name: i.Name, Addrs: i.Addrs})
+		nics = append(nics, dnsresolver.NIC{Name: i.Name, Index: uint32(i.Index), Addrs: i.Addrs})
 	}
 	return nics
 }

@@ -154,7 +154,7 @@ func (rr *Record) parseData(b []byte, off, end int) error {
 			return errDataLength
 		}
 		rr.Addr = netip.AddrFrom16([16]byte(data))
-	case TypeCNAME:
+	case TypeCNAME, TypePTR:
 		target, next, err := unpackName(b[:end], off)
 		if err != nil {
 			return err

@@ -53,6 +53,7 @@ const (
 	TypeNS    = Type(dns.TypeNS)
 	TypeCNAME = Type(dns.TypeCNAME)
 	TypeSOA   = Type(dns.TypeSOA)
+	TypePTR   = Type(dns.TypePTR)
 	TypeAAAA  = Type(dns.TypeAAAA)
 	TypeOPT   = Type(dns.TypeOPT)
 )
@@ -161,7 +162,7 @@ type Record struct {
 	Class  uint16
 	TTL    uint32     // seconds, as sent
 	Addr   netip.Addr // A, AAAA
-	Target string     // CNAME
+	Target string     // CNAME, PTR
 	// Minimum is the last field of an SOA record, in seconds (RFC 2308).
 	Minimum uint32
 }

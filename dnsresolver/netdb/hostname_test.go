@@ -1,4 +1,4 @@
-package dnsresolver
+package netdb
 
 import (
 	"strings"
@@ -14,8 +14,8 @@ func TestIsHostname(t *testing.T) {
 		"": false, ".": false, "..": false, "a..b": false, ".a": false, "a..": false, "-a": false, "a b": false, "a\x00": false,
 		"a/b": false, "ä": false, "a\\b": false, "*.a": false, label63 + "a.b": false, name253 + "a": false,
 	} {
-		if got := isHostname(name); got != want {
-			t.Errorf("isHostname(%q) = %v", name, got)
+		if got := IsHostname(name); got != want {
+			t.Errorf("IsHostname(%q) = %v", name, got)
 		}
 	}
 }
@@ -35,7 +35,7 @@ func TestNamePolicy(t *testing.T) {
 	for name, want := range map[string]policy{
 		"localhost": policyLocalhost, "a.localhost": policyLocalhost, "a.b.localhost": policyLocalhost,
 		"onion": policyNoSuchName, "a.onion": policyNoSuchName, "a.invalid": policyNoSuchName,
-		"mylocalhost": policyNone, "localhost.com": policyNone, "onion.com": policyNone, "a.local": policyNone,
+		"a.1": policyNoSuchName, "mylocalhost": policyNone, "localhost.com": policyNone, "onion.com": policyNone, "a.local": policyNone,
 	} {
 		if got := namePolicy(name); got != want {
 			t.Errorf("namePolicy(%q) = %v, want %v", name, got, want)
