@@ -20,20 +20,29 @@ func awaitBlocked(t testing.TB, op string, n ...int) {
 	if len(n) > 0 {
 		want = n[0]
 	}
+	awaitStacks(t, want, func(g string) bool {
+		return strings.Contains(g, " [select") && strings.Contains(g, "sockets.(*call).again") &&
+			strings.Contains(g, "sockets.(*Socket)."+op)
+	})
+}
+
+// awaitStacks returns once n goroutines of this process have a stack that
+// matches.
+func awaitStacks(t testing.TB, n int, matches func(stack string) bool) {
+	t.Helper()
 	buf := make([]byte, 4<<20)
 	for end := time.Now().Add(20 * time.Second); time.Now().Before(end); runtime.Gosched() {
 		found := 0
 		for g := range strings.SplitSeq(string(buf[:runtime.Stack(buf, true)]), "\n\n") {
-			if strings.Contains(g, " [select") && strings.Contains(g, "sockets.(*call).again") &&
-				strings.Contains(g, "sockets.(*Socket)."+op) {
+			if matches(g) {
 				found++
 			}
 		}
-		if found >= want {
+		if found >= n {
 			return
 		}
 	}
-	t.Fatalf("fewer than %d goroutines block in %s", want, op)
+	t.Fatalf("fewer than %d goroutines block as they should", n)
 }
 
 // TestCloseWakesEveryWaiter closes a socket under several calls of each kind.

@@ -181,6 +181,7 @@ func (d *description) tryConnect(full tcpip.FullAddress) error {
 		return nil
 	case *tcpip.ErrConnectStarted:
 		d.connecting = true
+		d.soErr.Store(0) // of an earlier connection
 		return EINPROGRESS
 	case *tcpip.ErrAlreadyConnecting:
 		return EALREADY
@@ -219,11 +220,19 @@ func (d *description) disconnect() error {
 	case nil:
 		return nil
 	case *tcpip.ErrNotSupported: // TCP and ping sockets
-		if d.isTCP() {
-			ep.Abort()
+		if !d.isTCP() {
+			d.replaceLocked()
+			return nil
 		}
-		d.rdShut.Store(false)
-		d.replaceLocked()
+		state := tcp.EndpointState(ep.State())
+		ep.Abort()
+		switch state {
+		case tcp.StateSynSent, tcp.StateConnecting, tcp.StateEstablished, tcp.StateCloseWait,
+			tcp.StateFinWait1, tcp.StateFinWait2:
+			d.resetLocked()
+		default:
+			d.replaceLocked()
+		}
 		return nil
 	default:
 		return errnoOf(terr)

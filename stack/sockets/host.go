@@ -51,7 +51,11 @@ type Host struct {
 
 	table table
 
+	closing   chan struct{} // closed by Close, when the sockets are
 	closeOnce sync.Once
+
+	pollersMu sync.Mutex
+	pollers   map[*Poller]struct{} // those that are open
 }
 
 type resolverBox struct{ Resolver }
@@ -64,7 +68,7 @@ func New(cfg Config) (*Host, error) {
 	if cfg.FDBase < 0 {
 		return nil, fmt.Errorf("sockets: Config.FDBase %d is negative", cfg.FDBase)
 	}
-	h := &Host{stack: cfg.Stack, gv: cfg.Stack.GVisor(), hostname: cfg.Hostname}
+	h := &Host{stack: cfg.Stack, gv: cfg.Stack.GVisor(), hostname: cfg.Hostname, closing: make(chan struct{})}
 	if h.hostname == "" {
 		h.hostname = "localhost"
 	}
@@ -107,6 +111,10 @@ func (h *Host) Close() error {
 	h.closeOnce.Do(func() {
 		for _, s := range h.table.close() {
 			s.abort()
+		}
+		close(h.closing)
+		for _, p := range h.openPollers() {
+			p.Close()
 		}
 	})
 	return nil

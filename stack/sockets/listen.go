@@ -139,24 +139,35 @@ func (d *description) shutdownTCP(how How) error {
 		}
 		return nil
 	case state == tcp.StateSynSent || state == tcp.StateConnecting:
-		ep.Shutdown(tcpip.ShutdownRead | tcpip.ShutdownWrite)
+		d.resetLocked()
 		return nil
-	case !tcpConnected(ep) || tcpGone(ep):
-		return ENOTCONN
 	}
+	defer d.wq.Notify(lookAgain)
 	if how != SHUT_WR {
 		// Only a flag: telling the endpoint would reset the connection if there
 		// were unread data and the other direction closed too (T4).
 		d.rdShut.Store(true)
-		d.wq.Notify(waiter.ReadableEvents | waiter.EventRdHUp)
 	}
 	if how != SHUT_RD {
 		d.wrShut.Store(true)
+	}
+	if !tcpConnected(ep) || tcpGone(ep) {
+		return ENOTCONN // but the flags stay, also for a later connection
+	}
+	if how != SHUT_RD {
 		if terr := ep.Shutdown(tcpip.ShutdownWrite); terr != nil {
 			return errnoOf(terr)
 		}
 	}
 	return nil
+}
+
+// resetLocked ends a connection or an attempt at one, as Linux's tcp_disconnect
+// does: the socket is as it was before, and the pending error tells why.
+func (d *description) resetLocked() {
+	d.replaceLocked()
+	d.setError(ECONNRESET)
+	d.wq.Notify(waiter.EventErr)
 }
 
 func (d *description) shutdownDatagram(how How) error {
@@ -170,7 +181,7 @@ func (d *description) shutdownDatagram(how How) error {
 		d.wrShut.Store(true)
 	}
 	terr := d.ep.Load().Shutdown(flags)
-	d.wq.Notify(waiter.ReadableEvents | waiter.WritableEvents)
+	d.wq.Notify(lookAgain)
 	if terr != nil {
 		return errnoOf(terr)
 	}

@@ -1,6 +1,9 @@
 package sockets
 
-import "gvisor.dev/gvisor/pkg/tcpip/transport/tcp"
+import (
+	"gvisor.dev/gvisor/pkg/tcpip"
+	"gvisor.dev/gvisor/pkg/tcpip/transport/tcp"
+)
 
 // Errors that the network reported and no call has told yet: Linux's sk_err.
 // Netstack destroys an error by reading it and keeps a failed connect's twice
@@ -30,12 +33,20 @@ func (d *description) pullError() {
 	if !d.isTCP() {
 		return
 	}
-	if ep := d.ep.Load(); tcp.EndpointState(ep.State()) == tcp.StateError {
+	ep := d.ep.Load()
+	switch tcp.EndpointState(ep.State()) {
+	case tcp.StateError:
 		for range maxEndpointErrors {
 			terr := ep.LastError()
 			if terr == nil {
 				return
 			}
+			d.setError(errnoOf(terr))
+		}
+	case tcp.StateClose:
+		// A reset after the peer's FIN is no error of the connection to netstack;
+		// Linux says EPIPE. Anything else is an ICMP error of former times.
+		if terr, reset := ep.LastError().(*tcpip.ErrAborted); reset {
 			d.setError(errnoOf(terr))
 		}
 	}

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"gvisor.dev/gvisor/pkg/tcpip"
+	"gvisor.dev/gvisor/pkg/tcpip/transport/tcp"
 	"gvisor.dev/gvisor/pkg/waiter"
 )
 
@@ -184,13 +185,32 @@ func (s *Socket) recvEnd(terr tcpip.Error) received {
 	case *tcpip.ErrWouldBlock:
 		return received{eof: d.rdShut.Load()}
 	case *tcpip.ErrClosedForReceive:
+		if tcp.EndpointState(d.ep.Load().State()) == tcp.StateClose {
+			return received{eof: true} // the end came first; SO_ERROR and sending tell of a reset after it
+		}
 		if errno := d.takeError(); errno != 0 {
 			return received{err: errno} // poll has seen it and netstack forgotten it
 		}
 		return received{eof: true}
+	case *tcpip.ErrNotConnected:
+		return d.notConnected()
 	case *tcpip.ErrConnectionAborted, *tcpip.ErrAborted:
 		return received{eof: true} // we reset it ourselves
 	}
 	d.takeError() // reported now, so SO_ERROR has nothing left to say (T1)
 	return received{err: errnoOf(terr)}
+}
+
+// notConnected is the end of a receive without a connection.
+func (d *description) notConnected() received {
+	if tcp.EndpointState(d.ep.Load().State()) == tcp.StateListen {
+		return received{err: ENOTCONN}
+	}
+	if errno := d.takeError(); errno != 0 {
+		return received{err: errno} // of the connection that there was
+	}
+	if d.rdShut.Load() {
+		return received{eof: true}
+	}
+	return received{err: ENOTCONN}
 }

@@ -93,10 +93,15 @@ func (s *Socket) sendGather(r *gather, opts tcpip.WriteOptions, c *call) (n int,
 		return 0, ErrClosed
 	case size == 0 && s.d.isTCP():
 		return 0, s.d.sendable()
+	case s.d.isTCP() && s.d.wrShut.Load():
+		return 0, s.sendError(&tcpip.ErrClosedForSend{}) // netstack does not know of what came before the connection
 	}
 	if !s.d.isTCP() {
 		if errno := s.d.takeError(); errno != 0 {
 			return 0, errno
+		}
+		if s.d.wrShut.Load() && s.d.hasDestination(opts.To) {
+			return 0, EPIPE
 		}
 	}
 	defer c.done()
@@ -117,6 +122,16 @@ func (s *Socket) sendGather(r *gather, opts tcpip.WriteOptions, c *call) (n int,
 			return n, partial(n, c, err)
 		}
 	}
+}
+
+// hasDestination reports whether a datagram for to, or for the peer if to is
+// nil, could go anywhere.
+func (d *description) hasDestination(to *tcpip.FullAddress) bool {
+	if to != nil {
+		return true
+	}
+	_, terr := d.ep.Load().GetRemoteAddress()
+	return terr == nil
 }
 
 // partial drops the error of a call that has moved data, unless the call

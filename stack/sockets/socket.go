@@ -18,6 +18,7 @@ type Socket struct {
 	fd   atomic.Int64 // -1 once closed
 
 	done      chan struct{} // closed by Close
+	watched   atomic.Bool   // a Poller knows it, or did
 	closeOnce sync.Once
 }
 
@@ -98,6 +99,12 @@ func (s *Socket) shut(end func(*description)) {
 		close(s.done)
 		s.d.mu.Unlock()
 		s.host.table.remove(s)
+		s.d.wq.Notify(closedEvent)
+		if s.watched.Load() {
+			for _, p := range s.host.openPollers() {
+				p.forget(s)
+			}
+		}
 		end(s.d)
 	})
 }
