@@ -26,6 +26,8 @@ type server struct {
 	Server
 	slots chan struct{} // one per query in flight; full at maxPerServer
 
+	streams streams
+
 	mu           sync.Mutex
 	measured     bool          // srtt and rttvar hold something
 	srtt, rttvar time.Duration // RFC 6298

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"time"
 
 	"github.com/userstack/userstack/dnsresolver/internal/wire"
@@ -17,46 +18,88 @@ import (
 // nothing, or says it a byte at a time, costs no more than a silent one.
 const tcpConnectTimeout = 3 * time.Second
 
-// askTCP sends q over a connection of its own and waits for the reply (RFC 1035
-// section 4.2.2, RFC 7766). Messages that are not the reply are skipped.
+// askTCP sends q over a connection to the server, one that is open if there is
+// (RFC 7766). A connection that was open before may have been ended by the server
+// meanwhile; then a new one gets the query, and nobody is told.
 func (a *attempt) askTCP(ctx context.Context, q wire.Query) (*wire.Message, error) {
+	ctx, cancel := context.WithTimeoutCause(ctx, a.x.l.set.timeout, errTimeout)
+	defer cancel()
+	begun := time.Now()
+	if st := a.server.streams.pick(); st != nil {
+		msg, err := a.askStream(ctx, st, q, begun)
+		if !errors.Is(err, errStreamGone) {
+			return msg, err
+		}
+	}
+	st, err := a.openStream(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return a.askStream(ctx, st, q, begun)
+}
+
+// errStreamGone marks the end of a connection before it replied to a query.
+var errStreamGone = errors.New("connection closed without a reply")
+
+// openStream makes a new connection to the server.
+func (a *attempt) openStream(ctx context.Context) (*stream, error) {
+	ctx, cancel := context.WithTimeoutCause(ctx, tcpConnectTimeout, errTimeout)
+	defer cancel()
+	r := a.x.l.r
+	conn, err := r.cfg.Transport.DialContext(ctx, "tcp", a.server.Addr.String())
+	if err != nil {
+		return nil, err
+	}
+	st := newStream(conn)
+	a.server.streams.add(st)
+	stop := context.AfterFunc(r.closing, func() { st.end(net.ErrClosed) })
+	r.running.Go(func() {
+		defer stop()
+		st.read()
+	})
+	return st, nil
+}
+
+// askStream sends q over st and waits for the reply. Messages that are not the
+// reply are skipped.
+func (a *attempt) askStream(ctx context.Context, st *stream, q wire.Query, begun time.Time) (*wire.Message, error) {
+	id, replies := st.join()
+	if replies == nil {
+		return nil, errStreamGone
+	}
+	defer st.leave(id)
+	q.ID = id
 	packet, err := q.Pack()
 	if err != nil {
 		return nil, err
 	}
-	ctx, cancel := context.WithTimeoutCause(ctx, a.x.l.set.timeout, errTimeout)
-	defer cancel()
-	dialCtx, cancelDial := context.WithTimeoutCause(ctx, tcpConnectTimeout, errTimeout)
-	defer cancelDial()
-	begun := time.Now()
-	conn, err := a.x.l.r.cfg.Transport.DialContext(dialCtx, "tcp", a.server.Addr.String())
-	if err != nil {
-		return nil, err
-	}
-	defer conn.Close()
-	defer context.AfterFunc(ctx, func() { conn.Close() })()
-
 	// Length and message in one write: some servers want them in one segment.
 	framed := binary.BigEndian.AppendUint16(make([]byte, 0, 2+len(packet)), uint16(len(packet)))
-	if _, err := conn.Write(append(framed, packet...)); err != nil {
-		return nil, tcpError(ctx, err)
+	if err := st.write(ctx, append(framed, packet...)); err != nil {
+		return nil, streamError(ctx, err)
 	}
 	a.traceSend("tcp", q, len(packet))
-
-	var buf bytes.Buffer
 	for range maxRejects {
-		if err := readFrame(conn, &buf); err != nil {
-			return nil, tcpError(ctx, err)
+		var b []byte
+		select {
+		case b = <-replies:
+		case <-st.gone:
+			return nil, streamError(ctx, st.ended)
+		case <-ctx.Done():
+			if err := context.Cause(ctx); err == errTimeout {
+				st.end(err) // mute, or too slow for anybody else
+			}
+			return nil, context.Cause(ctx)
 		}
-		msg, err := acceptTCP(q, buf.Bytes())
+		msg, err := acceptTCP(q, b)
 		if errors.Is(err, errReject) {
-			a.traceReject("tcp", q, buf.Len(), err)
+			a.traceReject("tcp", q, len(b), err)
 			continue
 		}
 		if a.x.l.overTCP(a.server) {
 			a.server.sample(time.Since(begun))
 		}
-		a.traceReply("tcp", q, msg, buf.Len(), time.Since(begun), err)
+		a.traceReply("tcp", q, msg, len(b), time.Since(begun), err)
 		return msg, err
 	}
 	return nil, errForged
@@ -93,13 +136,13 @@ func readFrame(r io.Reader, buf *bytes.Buffer) error {
 	return err
 }
 
-// tcpError says that time ran out where the connection was closed for that.
-func tcpError(ctx context.Context, err error) error {
-	if ctx.Err() != nil {
+// streamError says that time ran out where the connection was closed for that.
+func streamError(ctx context.Context, err error) error {
+	switch {
+	case ctx.Err() != nil:
 		return context.Cause(ctx)
+	case errors.Is(err, wire.ErrMalformed), errors.Is(err, errForged), errors.Is(err, net.ErrClosed):
+		return err
 	}
-	if errors.Is(err, io.EOF) {
-		return fmt.Errorf("connection closed without a reply: %w", io.ErrUnexpectedEOF)
-	}
-	return err
+	return fmt.Errorf("%w: %w", errStreamGone, err)
 }

@@ -1,0 +1,179 @@
+package dnsresolver
+
+import (
+	"net"
+	"net/netip"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+// streamServer is a server that is only ever asked over TCP.
+func streamServer(n *network, serve func(net.Conn)) Server {
+	s := n.add("192.0.2.1", zone)
+	s.Proto = ProtoTCP
+	n.stream[s.Addr] = serve
+	return s
+}
+
+// answersTo reads queries from c and passes each with its answer to reply.
+func answersTo(t testing.TB, c net.Conn, reply func(q query, framed []byte)) {
+	for {
+		raw, err := readQuery(c)
+		if err != nil {
+			return
+		}
+		q := parseQuery(t, "tcp", netip.AddrPort{}, raw)
+		zone(q, func(raw []byte) { reply(q, frame(raw)) })
+	}
+}
+
+// Queries share a connection, which is closed when nobody has used it for a
+// while.
+func TestStreamIsReused(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		n := newNetwork(t)
+		s := n.add("192.0.2.1", zone)
+		s.Proto = ProtoTCP
+		r := n.resolver(Config{Servers: []Server{s}})
+		for range 5 {
+			if _, _, err := timed(r, "a4.test", AF_INET); err != nil {
+				t.Fatal(err)
+			}
+			pass(streamIdle / 2)
+		}
+		if got := n.dialed(); got != 1 {
+			t.Errorf("%d connections for five queries, want 1", got)
+		}
+		pass(streamIdle)
+		if got := n.connections(); got != 0 {
+			t.Errorf("%d connections open after %v without a query", got, streamIdle)
+		}
+		if _, _, err := timed(r, "a4.test", AF_INET); err != nil {
+			t.Fatal(err)
+		}
+		if got := n.dialed(); got != 2 {
+			t.Errorf("%d connections in all, want 2", got)
+		}
+	})
+}
+
+// Replies come in any order.
+func TestStreamOutOfOrder(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		n := newNetwork(t)
+		const queries = 20
+		s := streamServer(n, func(c net.Conn) {
+			var held [][]byte
+			answersTo(t, c, func(_ query, framed []byte) {
+				if held = append(held, framed); len(held) == queries {
+					for i := len(held) - 1; i >= 0; i-- {
+						c.Write(held[i])
+					}
+				}
+			})
+		})
+		r := n.resolver(Config{Servers: []Server{s}})
+		first := make(chan struct{})
+		var wg sync.WaitGroup
+		for i := range queries {
+			wg.Go(func() {
+				if i > 0 {
+					<-first // so that there is one connection to share
+				}
+				name := [...]string{"a4.test", "under_score.test"}[i%2]
+				want := addrs([...]string{"192.0.2.1", "192.0.2.9"}[i%2])
+				ans, _, err := timed(r, name, AF_INET)
+				if err != nil || !slices.Equal(ans.Addrs, want) {
+					t.Errorf("%s: %v, %v; want %v", name, ans.Addrs, err, want)
+				}
+			})
+		}
+		synctest.Wait()
+		close(first)
+		wg.Wait()
+		if got := n.dialed(); got != 1 {
+			t.Errorf("%d connections, want 1", got)
+		}
+	})
+}
+
+// A server may close a connection at any time between queries. The next query
+// goes to a new one, and takes no longer.
+func TestStreamEndedByServer(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		n := newNetwork(t)
+		var dead atomic.Int32
+		s := streamServer(n, func(c net.Conn) {
+			served := 0
+			answersTo(t, c, func(_ query, framed []byte) {
+				if served++; served > 1 { // takes the query and hangs up
+					dead.Add(1)
+					c.Close()
+					return
+				}
+				c.Write(framed)
+			})
+		})
+		r := n.resolver(Config{Servers: []Server{s}})
+		for i := range 4 {
+			_, took, err := timed(r, "a4.test", AF_INET)
+			if err != nil || took > time.Millisecond {
+				t.Errorf("query %d: %v after %v", i, err, took)
+			}
+		}
+		if got := dead.Load(); got != 3 {
+			t.Errorf("%d connections were closed under a query, want 3", got)
+		}
+	})
+}
+
+// A query that nobody answers ends the connection: the next one must not wait on
+// it too.
+func TestStreamMuteIsLeft(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		n := newNetwork(t)
+		var conns atomic.Int32
+		s := streamServer(n, func(c net.Conn) {
+			mute := conns.Add(1) == 1
+			answersTo(t, c, func(_ query, framed []byte) {
+				if !mute {
+					c.Write(framed)
+				}
+			})
+		})
+		r := n.resolver(Config{Servers: []Server{s}, Timeout: 2 * time.Second})
+		_, took, err := timed(r, "a4.test", AF_INET)
+		if err != nil {
+			t.Fatal(err)
+		}
+		about(t, "second attempt", took, 2*time.Second+roundDelay)
+		if got := conns.Load(); got != 2 {
+			t.Errorf("%d connections, want 2", got)
+		}
+	})
+}
+
+// Close ends idle connections as well.
+func TestCloseEndsStreams(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		n := newNetwork(t)
+		s := n.add("192.0.2.1", zone)
+		s.Proto = ProtoTCP
+		r := n.resolver(Config{Servers: []Server{s}})
+		if _, _, err := timed(r, "a4.test", AF_INET); err != nil {
+			t.Fatal(err)
+		}
+		if n.connections() != 1 {
+			t.Fatal("the connection was not kept")
+		}
+		start := time.Now()
+		r.Close()
+		if got := n.connections(); got != 0 || time.Since(start) > 0 {
+			t.Errorf("%d connections left, Close took %v", got, time.Since(start))
+		}
+	})
+}
