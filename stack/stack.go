@@ -80,6 +80,9 @@ func New(cfg Config) (_ *Stack, err error) {
 	if err := cfg.TCP.apply(s.gv); err != nil {
 		return nil, err
 	}
+	if err := setBuffers(s.gv); err != nil {
+		return nil, err
+	}
 	if err := s.addNICs(cfg); err != nil {
 		return nil, err
 	}
@@ -95,6 +98,25 @@ func New(cfg Config) (_ *Stack, err error) {
 		}
 	}
 	return s, nil
+}
+
+// Buffers of sockets that are not TCP's, in bytes: Linux's net.core.rmem_default
+// and wmem_default, and as much as SO_RCVBUFFORCE can ask for.
+const (
+	defaultBuffer = 212992
+	maxBuffer     = 1<<31 - 1
+)
+
+func setBuffers(s *stack.Stack) error {
+	for _, opt := range []any{
+		tcpip.SendBufferSizeOption{Min: stack.MinBufferSize, Default: defaultBuffer, Max: maxBuffer},
+		tcpip.ReceiveBufferSizeOption{Min: stack.MinBufferSize, Default: defaultBuffer, Max: maxBuffer},
+	} {
+		if err := s.SetOption(opt); err != nil {
+			return fmt.Errorf("stack: setting %T: %v", opt, err)
+		}
+	}
+	return nil
 }
 
 // requireWireForm has the links that coalesce packets hand them up as they would

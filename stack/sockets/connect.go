@@ -33,10 +33,13 @@ func (d *description) bind(ap netip.AddrPort) error {
 	if errno != 0 {
 		return errno
 	}
+	if d.privileged(ap.Port()) {
+		return EACCES
+	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	ep := d.ep.Load()
-	switch terr := ep.Bind(full); terr.(type) {
+	switch terr := d.bindTo(ep, full); terr.(type) {
 	case nil:
 	case *tcpip.ErrNoPortAvailable:
 		return EADDRINUSE
@@ -142,6 +145,9 @@ func (d *description) destination(dst netip.AddrPort) (tcpip.FullAddress, Errno)
 	if d.isTCP() && d.notUnicast(full) {
 		return full, ENETUNREACH // netstack would send SYNs until it times out (T18)
 	}
+	if d.dontRoute.Load() && d.viaGateway(full) {
+		return full, ENETUNREACH
+	}
 	return full, 0
 }
 
@@ -164,7 +170,7 @@ func (d *description) tryConnect(full tcpip.FullAddress) error {
 			return EISCONN // T20
 		case state == tcp.StateError && !d.connecting:
 			return EISCONN // was connected, until a reset
-		case state == tcp.StateError:
+		case state == tcp.StateError || state == tcp.StateClose && d.connecting:
 			errno := d.takeError()
 			if errno == 0 {
 				errno = ECONNABORTED // SO_ERROR has told why, as on Linux
@@ -175,7 +181,7 @@ func (d *description) tryConnect(full tcpip.FullAddress) error {
 	}
 	// Asking again is what reports success, and makes a later Connect say
 	// EISCONN (T28).
-	switch terr := ep.Connect(full); terr.(type) {
+	switch terr := d.startConnectLocked(ep, full); terr.(type) {
 	case nil:
 		d.connecting = false
 		return nil

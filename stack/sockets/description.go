@@ -39,6 +39,14 @@ type description struct {
 
 	rcvTimeo, sndTimeo atomic.Int64 // time.Duration: 0 = none, negative = at once
 
+	// What options say, for those who ask often.
+	dontRoute                atomic.Bool   // SO_DONTROUTE
+	rcvBuf                   atomic.Int32  // SO_RCVBUF, 0 until it is set
+	lowat                    atomic.Int32  // SO_RCVLOWAT, 0 until it is set
+	whole                    atomic.Uint32 // what must not be fragmented; see pathmtu.go
+	portRange                atomic.Uint32 // IP_LOCAL_PORT_RANGE
+	bytesSent, bytesReceived atomic.Uint64 // for TCP_INFO
+
 	mu         sync.Mutex
 	bound      netip.AddrPort // explicit Bind, with the port that it got
 	connecting bool           // a connect was started and its end not yet reported
@@ -133,13 +141,7 @@ func (h *Host) newDescription(f Family, t Type, p Protocol) (*description, error
 func (d *description) adopt(ep tcpip.Endpoint, wq *waiter.Queue) *description {
 	n := &description{host: d.host, family: d.family, typ: d.typ, proto: d.proto, kind: d.kind, transport: d.transport, wq: wq}
 	n.init(ep)
-	d.mu.Lock()
-	for _, o := range d.record {
-		if o.opt.inherit {
-			n.record = append(n.record, o)
-		}
-	}
-	d.mu.Unlock()
+	n.record = d.inherited()
 	n.replay(ep)
 	return n
 }
@@ -195,14 +197,6 @@ func (d *description) replaceLocked() {
 	d.ep.Store(&endpoint{ep})
 	// A waiter of the old endpoint must look at the new one.
 	d.wq.Notify(waiter.ReadableEvents | waiter.WritableEvents | waiter.EventErr | waiter.EventHUp)
-}
-
-// replay sets the recorded options on another endpoint. Their values were taken
-// once, so they are taken again.
-func (d *description) replay(ep tcpip.Endpoint) {
-	for _, o := range d.record {
-		o.opt.set(d, ep, o.value)
-	}
 }
 
 // release drops a reference. The last one closes the endpoint, after the time

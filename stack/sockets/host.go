@@ -37,6 +37,11 @@ type Config struct {
 
 	// FDBase is the lowest descriptor number. Zero is 3.
 	FDBase int
+
+	// MinUnprivilegedPort is the first port that a TCP or UDP socket may be
+	// bound to; below it Bind gives EACCES, as Linux's
+	// net.ipv4.ip_unprivileged_port_start does. Zero means any port.
+	MinUnprivilegedPort int
 }
 
 // A Host is a stack with a table of socket descriptors: what the BSD socket
@@ -50,6 +55,10 @@ type Host struct {
 	defaultTimeout atomic.Int64 // time.Duration of new sockets, NoTimeout at first
 
 	table table
+
+	cookie              uint64 // SO_NETNS_COOKIE
+	minUnprivilegedPort int
+	paths               paths
 
 	closing   chan struct{} // closed by Close, when the sockets are
 	closeOnce sync.Once
@@ -68,7 +77,11 @@ func New(cfg Config) (*Host, error) {
 	if cfg.FDBase < 0 {
 		return nil, fmt.Errorf("sockets: Config.FDBase %d is negative", cfg.FDBase)
 	}
-	h := &Host{stack: cfg.Stack, gv: cfg.Stack.GVisor(), hostname: cfg.Hostname, closing: make(chan struct{})}
+	if p := cfg.MinUnprivilegedPort; p < 0 || p > 0xffff {
+		return nil, fmt.Errorf("sockets: Config.MinUnprivilegedPort %d is not a port", p)
+	}
+	h := &Host{stack: cfg.Stack, gv: cfg.Stack.GVisor(), hostname: cfg.Hostname, closing: make(chan struct{}),
+		cookie: cookies.Add(1), minUnprivilegedPort: cfg.MinUnprivilegedPort}
 	if h.hostname == "" {
 		h.hostname = "localhost"
 	}

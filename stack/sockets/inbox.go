@@ -117,7 +117,7 @@ func askForEverything(ops *tcpip.SocketOptions) {
 // put queues a datagram if SO_RCVBUF has room for it; an empty queue takes one
 // of any size.
 func (in *inbox) put(dg datagram) bool {
-	limit := int(in.d.ep.Load().SocketOptions().GetReceiveBufferSize())
+	limit := in.d.inboxSize()
 	cost := charge(len(dg.body.bytes()))
 	in.mu.Lock()
 	defer in.mu.Unlock()

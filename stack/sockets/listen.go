@@ -42,6 +42,9 @@ func (d *description) listen(backlog int) error {
 	if !again && d.portHasListener(ep) {
 		return EADDRINUSE // netstack would find out too late, and throw the binding away (T12)
 	}
+	if terr := d.takePortLocked(); terr != nil {
+		return EADDRINUSE
+	}
 	terr := ep.Listen(max(backlog+1, leastBacklog))
 	if _, shrunk := terr.(*tcpip.ErrInvalidEndpointState); shrunk && again {
 		return nil // fewer places than connections that wait (T13): they may stay

@@ -1,188 +1,146 @@
 package sockets
 
 import (
-	"encoding/binary"
 	"math"
-	"time"
 
 	"gvisor.dev/gvisor/pkg/tcpip"
-	"gvisor.dev/gvisor/pkg/tcpip/transport/icmp"
 	"gvisor.dev/gvisor/pkg/tcpip/transport/tcp"
-	"gvisor.dev/gvisor/pkg/tcpip/transport/udp"
 )
 
-// Linux's bounds of socket buffers, in bytes as getsockopt reports them.
-const (
-	maxBufferRequest = 212992 // net.core.wmem_max and rmem_max, before doubling
-	minSendBuffer    = 4608   // SOCK_MIN_SNDBUF
-	minReceiveBuffer = 2304   // SOCK_MIN_RCVBUF
-)
-
+// socketOptions are the options of SOL_SOCKET that have an effect. Those of
+// ancillary data stand in option_message.go, those of AF_UNIX alone in
+// option_unix.go.
 var socketOptions = map[optionKey]*option{
-	{SOL_SOCKET, SO_REUSEADDR}: boolOption("SO_REUSEADDR", onInet,
-		(*tcpip.SocketOptions).GetReuseAddress, (*tcpip.SocketOptions).SetReuseAddress),
-	{SOL_SOCKET, SO_REUSEPORT}: boolOption("SO_REUSEPORT", onInet,
-		(*tcpip.SocketOptions).GetReusePort, (*tcpip.SocketOptions).SetReusePort),
-	{SOL_SOCKET, SO_BROADCAST}: boolOption("SO_BROADCAST", onInet,
-		(*tcpip.SocketOptions).GetBroadcast, (*tcpip.SocketOptions).SetBroadcast),
-	{SOL_SOCKET, SO_KEEPALIVE}: boolOption("SO_KEEPALIVE", onInet,
-		(*tcpip.SocketOptions).GetKeepAlive, (*tcpip.SocketOptions).SetKeepAlive),
+	{SOL_SOCKET, SO_REUSEADDR}: reuseAddr(),
+	{SOL_SOCKET, SO_REUSEPORT}: reusePort(),
+	{SOL_SOCKET, SO_BROADCAST}: flag("SO_BROADCAST", onAll, (*tcpip.SocketOptions).SetBroadcast),
+	{SOL_SOCKET, SO_KEEPALIVE}: flag("SO_KEEPALIVE", onAll, (*tcpip.SocketOptions).SetKeepAlive),
+	{SOL_SOCKET, SO_NO_CHECK}:  flag("SO_NO_CHECK", onAll, (*tcpip.SocketOptions).SetNoChecksum),
+	{SOL_SOCKET, SO_DONTROUTE}: {name: "SO_DONTROUTE", only: onAll, size: 4, stored: true, inherit: true, read: readInt(truth),
+		set: func(d *description, _ tcpip.Endpoint, v []byte) Errno {
+			d.dontRoute.Store(intValue(v) != 0)
+			return 0
+		}},
+	{SOL_SOCKET, SO_OOBINLINE}: oobInline(),
+	{SOL_SOCKET, SO_MARK}: number("SO_MARK", onAll, 0, anyInt, func(ep tcpip.Endpoint, n int) tcpip.Error {
+		ep.SocketOptions().SetMark(uint32(n))
+		return nil
+	}),
 
 	{SOL_SOCKET, SO_TYPE}:       fact("SO_TYPE", func(d *description) int { return int(d.typ) }),
 	{SOL_SOCKET, SO_DOMAIN}:     fact("SO_DOMAIN", func(d *description) int { return int(d.family) }),
 	{SOL_SOCKET, SO_PROTOCOL}:   fact("SO_PROTOCOL", (*description).protocol),
 	{SOL_SOCKET, SO_ERROR}:      fact("SO_ERROR", func(d *description) int { return int(d.takeSocketError()) }),
 	{SOL_SOCKET, SO_ACCEPTCONN}: fact("SO_ACCEPTCONN", (*description).accepting),
+	{SOL_SOCKET, SO_SNDLOWAT}:   constant("SO_SNDLOWAT", onAll, 1),
+	{SOL_SOCKET, SO_PEERNAME}:   {name: "SO_PEERNAME", only: onAll, size: 4, snug: true, get: getPeerName},
+	{SOL_SOCKET, SO_COOKIE}:     {name: "SO_COOKIE", only: onAll, size: 8, get: getCookie},
+	{SOL_SOCKET, SO_NETNS_COOKIE}: {name: "SO_NETNS_COOKIE", only: onAll, size: 8,
+		get: func(d *description, _ tcpip.Endpoint) ([]byte, Errno) { return uint64Bytes(d.host.cookie), 0 }},
+	{SOL_SOCKET, SO_MEMINFO}: {name: "SO_MEMINFO", only: onAll, size: 36, get: getMemInfo},
 
-	{SOL_SOCKET, SO_SNDBUF}: {name: "SO_SNDBUF", only: onInet, size: 4, inherit: true,
-		get: func(_ *description, ep tcpip.Endpoint) ([]byte, Errno) {
-			return intBytes(int(ep.SocketOptions().GetSendBufferSize())), 0
-		},
-		set: func(_ *description, ep tcpip.Endpoint, v []byte) Errno {
-			ep.SocketOptions().SetSendBufferSize(bufferSize(v, minSendBuffer), true)
-			return 0
-		}},
-	{SOL_SOCKET, SO_RCVBUF}: {name: "SO_RCVBUF", only: onInet, size: 4, inherit: true,
-		get: func(_ *description, ep tcpip.Endpoint) ([]byte, Errno) {
-			return intBytes(int(ep.SocketOptions().GetReceiveBufferSize())), 0
-		},
-		set: func(_ *description, ep tcpip.Endpoint, v []byte) Errno {
-			ep.SocketOptions().SetReceiveBufferSize(bufferSize(v, minReceiveBuffer), true)
-			return 0
-		}},
+	{SOL_SOCKET, SO_SNDBUF}:      sndBuf("SO_SNDBUF", maxBufferRequest),
+	{SOL_SOCKET, SO_RCVBUF}:      rcvBuf("SO_RCVBUF", maxBufferRequest),
+	{SOL_SOCKET, SO_SNDBUFFORCE}: forced(sndBuf("SO_SNDBUFFORCE", maxForcedBuffer), SO_SNDBUF),
+	{SOL_SOCKET, SO_RCVBUFFORCE}: forced(rcvBuf("SO_RCVBUFFORCE", maxForcedBuffer), SO_RCVBUF),
+	{SOL_SOCKET, SO_BUF_LOCK}:    bufLock,
+	{SOL_SOCKET, SO_RCVLOWAT}: {name: "SO_RCVLOWAT", only: onAll, size: 4, inherit: true,
+		read: readLowat, set: setLowat, stored: true, initial: 1},
 
-	{SOL_SOCKET, SO_LINGER}: {name: "SO_LINGER", only: onInet, size: 8, inherit: true, get: getLinger, set: setLinger},
-	{SOL_SOCKET, SO_RCVTIMEO}: {name: "SO_RCVTIMEO", only: onInet, size: 16, inherit: true,
-		get: func(d *description, _ tcpip.Endpoint) ([]byte, Errno) { return timevalBytes(d.rcvTimeo.Load()), 0 },
-		set: func(d *description, _ tcpip.Endpoint, v []byte) Errno { return setTimeval(&d.rcvTimeo, v) }},
-	{SOL_SOCKET, SO_SNDTIMEO}: {name: "SO_SNDTIMEO", only: onInet, size: 16, inherit: true,
-		get: func(d *description, _ tcpip.Endpoint) ([]byte, Errno) { return timevalBytes(d.sndTimeo.Load()), 0 },
-		set: func(d *description, _ tcpip.Endpoint, v []byte) Errno { return setTimeval(&d.sndTimeo, v) }},
-	{SOL_SOCKET, SO_BINDTODEVICE}: {name: "SO_BINDTODEVICE", only: onInet, inherit: true, get: getDevice, set: setDevice},
+	{SOL_SOCKET, SO_LINGER}: {name: "SO_LINGER", only: onAll, size: 8, inherit: true,
+		read: readLinger, set: setLinger, stored: true, width: 8},
+	{SOL_SOCKET, SO_RCVTIMEO}:     rcvTimeo(optionKey{}),
+	{SOL_SOCKET, SO_SNDTIMEO}:     sndTimeo(optionKey{}),
+	{SOL_SOCKET, SO_RCVTIMEO_NEW}: rcvTimeo(optionKey{SOL_SOCKET, SO_RCVTIMEO}),
+	{SOL_SOCKET, SO_SNDTIMEO_NEW}: sndTimeo(optionKey{SOL_SOCKET, SO_SNDTIMEO}),
+
+	{SOL_SOCKET, SO_BINDTODEVICE}: {name: "SO_BINDTODEVICE", only: onAll, inherit: true, needs: ifNameSize,
+		read: readDevice, set: setDevice, get: getDevice},
+	{SOL_SOCKET, SO_BINDTOIFINDEX}: {name: "SO_BINDTOIFINDEX", only: onAll, size: 4,
+		as: optionKey{SOL_SOCKET, SO_BINDTODEVICE}, read: readIfIndex, get: getIfIndex},
 }
 
-// boolOption is an option whose value is an int that is 0 or not.
-func boolOption(name string, only sockets, get func(*tcpip.SocketOptions) bool, set func(*tcpip.SocketOptions, bool)) *option {
-	return &option{name: name, only: only, size: 4, inherit: true,
-		get: func(_ *description, ep tcpip.Endpoint) ([]byte, Errno) {
-			if get(ep.SocketOptions()) {
-				return intBytes(1), 0
-			}
-			return intBytes(0), 0
-		},
-		set: func(_ *description, ep tcpip.Endpoint, v []byte) Errno {
-			set(ep.SocketOptions(), intValue(v) != 0)
-			return 0
-		},
+// reuseAddr is SO_REUSEADDR, which raw sockets start with.
+func reuseAddr() *option {
+	o := flag("SO_REUSEADDR", onAll, (*tcpip.SocketOptions).SetReuseAddress)
+	o.get = func(d *description, _ tcpip.Endpoint) ([]byte, Errno) {
+		if v := d.recorded(optionKey{SOL_SOCKET, SO_REUSEADDR}); v != nil {
+			return v, 0
+		}
+		return intBytes(oneIf(d.kind == onRaw)), 0
 	}
+	return o
 }
 
-// fact is an option that can only be read.
-func fact(name string, get func(*description) int) *option {
-	return &option{name: name, only: onInet, size: 4,
-		get: func(d *description, _ tcpip.Endpoint) ([]byte, Errno) { return intBytes(get(d)), 0 }}
+// reusePort is SO_REUSEPORT, for sockets with ports alone.
+func reusePort() *option {
+	o := flag("SO_REUSEPORT", onAll, (*tcpip.SocketOptions).SetReusePort)
+	o.read = func(d *description, v []byte) ([]byte, Errno) {
+		if intValue(v) != 0 && d.kind&onInet == 0 {
+			return nil, EOPNOTSUPP
+		}
+		return intBytes(oneIf(intValue(v) != 0)), 0
+	}
+	return o
 }
 
+// oobInline is SO_OOBINLINE. A TCP socket has it always: netstack leaves urgent
+// data where it stands in the stream.
+func oobInline() *option {
+	o := flag("SO_OOBINLINE", onAll, nil)
+	o.refusal, o.reason = EOPNOTSUPP, "urgent data always stays in the stream"
+	o.read = func(d *description, v []byte) ([]byte, Errno) {
+		if intValue(v) == 0 && d.isTCP() {
+			return nil, errRefused
+		}
+		return intBytes(oneIf(intValue(v) != 0)), 0
+	}
+	o.get = func(d *description, _ tcpip.Endpoint) ([]byte, Errno) {
+		v := d.recorded(optionKey{SOL_SOCKET, SO_OOBINLINE})
+		return intBytes(oneIf(d.isTCP() || v != nil && intValue(v) != 0)), 0
+	}
+	return o
+}
+
+// protocol is SO_PROTOCOL: the protocol that the socket has in truth.
 func (d *description) protocol() int {
-	switch d.transport {
-	case tcp.ProtocolNumber:
-		return int(IPPROTO_TCP)
-	case udp.ProtocolNumber:
-		return int(IPPROTO_UDP)
-	case icmp.ProtocolNumber4:
-		return int(IPPROTO_ICMP)
+	if d.kind&onInet == 0 {
+		return 0
 	}
-	return int(IPPROTO_ICMPV6)
+	return int(d.transport)
 }
 
 func (d *description) accepting() int {
-	if d.isTCP() && tcp.EndpointState(d.ep.Load().State()) == tcp.StateListen {
-		return 1
+	return oneIf(d.isTCP() && tcp.EndpointState(d.ep.Load().State()) == tcp.StateListen)
+}
+
+// readLowat is Linux's reading of SO_RCVLOWAT: 0 is 1, negative is as much as
+// there can be, and a connection's buffer must be able to hold twice as much.
+func readLowat(d *description, v []byte) ([]byte, Errno) {
+	n := intValue(v)
+	if n < 0 {
+		n = math.MaxInt32
 	}
+	if d.isTCP() {
+		n = min(n, d.lowatLimitLocked())
+	}
+	return intBytes(max(n, 1)), 0
+}
+
+func (d *description) lowatLimitLocked() int {
+	if v := d.recordedLocked(optionKey{SOL_SOCKET, SO_RCVBUF}); v != nil {
+		return intValue(v) / 2
+	}
+	var limits tcpip.TCPReceiveBufferSizeRangeOption
+	d.host.gv.TransportProtocolOption(tcp.ProtocolNumber, &limits)
+	return limits.Max / 2
+}
+
+func setLowat(d *description, _ tcpip.Endpoint, v []byte) Errno {
+	d.lowat.Store(int32(intValue(v)))
 	return 0
 }
 
-// bufferSize is Linux's reading of SO_SNDBUF and SO_RCVBUF: the value is
-// unsigned, cut to the system's limit, then doubled.
-func bufferSize(v []byte, least int64) int64 {
-	asked := min(uint32(intValue(v)), maxBufferRequest)
-	return max(2*int64(asked), least)
-}
-
-func getLinger(_ *description, ep tcpip.Endpoint) ([]byte, Errno) {
-	l := ep.SocketOptions().GetLinger()
-	on := 0
-	if l.Enabled {
-		on = 1
-	}
-	return append(intBytes(on), intBytes(int(l.Timeout/time.Second))...), 0
-}
-
-// setLinger takes struct linger. A negative time means for ever, as on Linux.
-func setLinger(_ *description, ep tcpip.Endpoint, v []byte) Errno {
-	seconds := int64(int32(binary.LittleEndian.Uint32(v[4:])))
-	if seconds < 0 {
-		seconds = math.MaxInt32
-	}
-	ep.SocketOptions().SetLinger(tcpip.LingerOption{
-		Enabled: intValue(v) != 0, Timeout: time.Duration(seconds) * time.Second,
-	})
-	return 0
-}
-
-// setTimeval takes struct timeval. Zero is no limit; negative seconds are a
-// limit that has passed already.
-func setTimeval(dst interface{ Store(int64) }, v []byte) Errno {
-	sec, usec := int64(binary.LittleEndian.Uint64(v)), int64(binary.LittleEndian.Uint64(v[8:]))
-	if usec < 0 || usec >= 1e6 {
-		return EDOM
-	}
-	if sec < 0 {
-		dst.Store(-1)
-		return 0
-	}
-	sec = min(sec, math.MaxInt64/int64(time.Second)-1)
-	dst.Store(sec*int64(time.Second) + usec*int64(time.Microsecond))
-	return 0
-}
-
-func timevalBytes(ns int64) []byte {
-	ns = max(ns, 0)
-	b := binary.LittleEndian.AppendUint64(nil, uint64(ns/int64(time.Second)))
-	return binary.LittleEndian.AppendUint64(b, uint64(ns%int64(time.Second)/int64(time.Microsecond)))
-}
-
-func getDevice(d *description, ep tcpip.Endpoint) ([]byte, Errno) {
-	dev := ep.SocketOptions().GetBindToDevice()
-	if dev == 0 {
-		return nil, 0
-	}
-	return append([]byte(d.host.gv.FindNICNameFromID(tcpip.NICID(dev))), 0), 0
-}
-
-// setDevice takes an interface's name, or "" to take the restriction away.
-func setDevice(d *description, ep tcpip.Endpoint, v []byte) Errno {
-	name := string(v)
-	for i := range v {
-		if v[i] == 0 {
-			name = string(v[:i])
-			break
-		}
-	}
-	index := 0
-	if name != "" {
-		for _, ifc := range d.host.stack.Interfaces() {
-			if ifc.Name == name {
-				index = ifc.Index
-			}
-		}
-		if index == 0 {
-			return ENODEV
-		}
-	}
-	return errnoOf(setBindToDevice(ep, index))
-}
-
-func setBindToDevice(ep tcpip.Endpoint, index int) tcpip.Error {
-	return ep.SocketOptions().SetBindToDevice(int32(index))
-}
+// recvLowat is how many bytes make a stream readable (SO_RCVLOWAT), 1 by
+// default. What ends the stream makes it readable too.
+func (d *description) recvLowat() int { return max(int(d.lowat.Load()), 1) }

@@ -2,98 +2,220 @@ package sockets
 
 import (
 	"bytes"
+	"math"
 	"time"
 
 	"gvisor.dev/gvisor/pkg/tcpip"
+	"gvisor.dev/gvisor/pkg/tcpip/transport/tcp"
 )
 
-const maxCongestionName = 16 // TCP_CA_NAME_MAX
+// Linux's bounds of TCP options (tcp(7), <net/tcp.h>).
+const (
+	maxCongestionName   = 16        // TCP_CA_NAME_MAX
+	maxKeepaliveSeconds = 32767     // MAX_TCP_KEEPIDLE, MAX_TCP_KEEPINTVL
+	maxKeepaliveCount   = 127       // MAX_TCP_KEEPCNT
+	maxSynCount         = 127       // MAX_TCP_SYNCNT
+	defaultSynCount     = 6         // net.ipv4.tcp_syn_retries
+	defaultMSS          = 536       // TCP_MSS_DEFAULT, before there is a connection
+	minMSS              = 88        // TCP_MIN_MSS
+	maxMSS              = 32767     // MAX_TCP_WINDOW
+	finTimeout          = 60        // net.ipv4.tcp_fin_timeout, in seconds
+	maxLinger2          = 120       // TCP_FIN_TIMEOUT_MAX, in seconds
+	minWindowClamp      = 1152      // SOCK_MIN_RCVBUF/2
+	maxTXDelay          = 1<<30 - 1 // microseconds
+)
 
 var tcpOptions = map[optionKey]*option{
-	{SOL_TCP, TCP_NODELAY}: boolOption("TCP_NODELAY", onTCP,
-		func(o *tcpip.SocketOptions) bool { return !o.GetDelayOption() },
-		func(o *tcpip.SocketOptions, v bool) { o.SetDelayOption(!v) }),
-	{SOL_TCP, TCP_CORK}: boolOption("TCP_CORK", onTCP,
-		(*tcpip.SocketOptions).GetCorkOption, (*tcpip.SocketOptions).SetCorkOption),
+	{SOL_TCP, TCP_NODELAY}: flag("TCP_NODELAY", onTCP, func(o *tcpip.SocketOptions, on bool) { o.SetDelayOption(!on) }),
+	{SOL_TCP, TCP_CORK}:    flag("TCP_CORK", onTCP, (*tcpip.SocketOptions).SetCorkOption),
+	{SOL_TCP, TCP_KEEPIDLE}: number("TCP_KEEPIDLE", onTCP, 7200, between(1, maxKeepaliveSeconds),
+		func(ep tcpip.Endpoint, n int) tcpip.Error {
+			v := tcpip.KeepaliveIdleOption(seconds(n))
+			return ep.SetSockOpt(&v)
+		}),
+	{SOL_TCP, TCP_KEEPINTVL}: number("TCP_KEEPINTVL", onTCP, 75, between(1, maxKeepaliveSeconds),
+		func(ep tcpip.Endpoint, n int) tcpip.Error {
+			v := tcpip.KeepaliveIntervalOption(seconds(n))
+			return ep.SetSockOpt(&v)
+		}),
+	{SOL_TCP, TCP_KEEPCNT}: number("TCP_KEEPCNT", onTCP, 9, between(1, maxKeepaliveCount),
+		func(ep tcpip.Endpoint, n int) tcpip.Error { return ep.SetSockOptInt(tcpip.KeepaliveCountOption, n) }),
+	{SOL_TCP, TCP_USER_TIMEOUT}: number("TCP_USER_TIMEOUT", onTCP, 0, notNegative,
+		func(ep tcpip.Endpoint, ms int) tcpip.Error {
+			v := tcpip.TCPUserTimeoutOption(time.Duration(ms) * time.Millisecond)
+			return ep.SetSockOpt(&v)
+		}),
+	{SOL_TCP, TCP_SYNCNT}: number("TCP_SYNCNT", onTCP, defaultSynCount, between(1, maxSynCount), nil),
+	{SOL_TCP, TCP_LINGER2}: number("TCP_LINGER2", onTCP, finTimeout, readLinger2,
+		func(ep tcpip.Endpoint, n int) tcpip.Error {
+			v := tcpip.TCPLingerTimeoutOption(seconds(n))
+			return ep.SetSockOpt(&v)
+		}),
+	{SOL_TCP, TCP_DEFER_ACCEPT}: number("TCP_DEFER_ACCEPT", onTCP, 0, readDeferAccept,
+		func(ep tcpip.Endpoint, n int) tcpip.Error {
+			v := tcpip.TCPDeferAcceptOption(seconds(n))
+			return ep.SetSockOpt(&v)
+		}),
+	{SOL_TCP, TCP_MAXSEG}:     {name: "TCP_MAXSEG", only: onTCP, size: 4, inherit: true, read: readInt(readMSS), set: setMSS, get: getMSS},
+	{SOL_TCP, TCP_CONGESTION}: {name: "TCP_CONGESTION", only: onTCP, size: 1, inherit: true, read: readCongestion, set: setCongestion, get: getCongestion},
+	{SOL_TCP, TCP_INFO}:       {name: "TCP_INFO", only: onTCP, size: 4, get: getTCPInfo},
+	{SOL_TCP, TCP_QUICKACK}:   quickAck(),
 
-	{SOL_TCP, TCP_KEEPIDLE}: secondsOption("TCP_KEEPIDLE",
-		func(s int) tcpip.SettableSocketOption {
-			v := tcpip.KeepaliveIdleOption(time.Duration(s) * time.Second)
-			return &v
-		},
-		func(ep tcpip.Endpoint) (time.Duration, tcpip.Error) {
-			var v tcpip.KeepaliveIdleOption
-			err := ep.GetSockOpt(&v)
-			return time.Duration(v), err
-		}),
-	{SOL_TCP, TCP_KEEPINTVL}: secondsOption("TCP_KEEPINTVL",
-		func(s int) tcpip.SettableSocketOption {
-			v := tcpip.KeepaliveIntervalOption(time.Duration(s) * time.Second)
-			return &v
-		},
-		func(ep tcpip.Endpoint) (time.Duration, tcpip.Error) {
-			var v tcpip.KeepaliveIntervalOption
-			err := ep.GetSockOpt(&v)
-			return time.Duration(v), err
-		}),
-	{SOL_TCP, TCP_KEEPCNT}: {name: "TCP_KEEPCNT", only: onTCP, size: 4, inherit: true,
-		get: func(_ *description, ep tcpip.Endpoint) ([]byte, Errno) {
-			n, terr := ep.GetSockOptInt(tcpip.KeepaliveCountOption)
-			return intBytes(n), errnoOf(terr)
-		},
-		set: func(_ *description, ep tcpip.Endpoint, v []byte) Errno {
-			if n := intValue(v); n < 1 || n > 127 { // MAX_TCP_KEEPCNT
-				return EINVAL
-			}
-			return errnoOf(ep.SetSockOptInt(tcpip.KeepaliveCountOption, intValue(v)))
-		}},
-	{SOL_TCP, TCP_USER_TIMEOUT}: {name: "TCP_USER_TIMEOUT", only: onTCP, size: 4, inherit: true,
-		get: func(_ *description, ep tcpip.Endpoint) ([]byte, Errno) {
-			var v tcpip.TCPUserTimeoutOption
-			terr := ep.GetSockOpt(&v)
-			return intBytes(int(time.Duration(v) / time.Millisecond)), errnoOf(terr)
-		},
-		set: func(_ *description, ep tcpip.Endpoint, v []byte) Errno {
-			ms := intValue(v)
-			if ms < 0 {
-				return EINVAL
-			}
-			opt := tcpip.TCPUserTimeoutOption(time.Duration(ms) * time.Millisecond)
-			return errnoOf(ep.SetSockOpt(&opt))
-		}},
-	{SOL_TCP, TCP_CONGESTION}: {name: "TCP_CONGESTION", only: onTCP, size: 1, inherit: true,
-		get: func(_ *description, ep tcpip.Endpoint) ([]byte, Errno) {
-			var v tcpip.CongestionControlOption
-			terr := ep.GetSockOpt(&v)
-			name := make([]byte, maxCongestionName)
-			copy(name, v)
-			return name, errnoOf(terr)
-		},
-		set: func(_ *description, ep tcpip.Endpoint, v []byte) Errno {
-			name, _, _ := bytes.Cut(v, []byte{0})
-			opt := tcpip.CongestionControlOption(name)
-			if terr := ep.SetSockOpt(&opt); terr != nil {
-				return ENOENT
-			}
-			return 0
-		}},
+	{SOL_TCP, TCP_WINDOW_CLAMP}:         windowClamp(),
+	{SOL_TCP, TCP_THIN_LINEAR_TIMEOUTS}: number("TCP_THIN_LINEAR_TIMEOUTS", onTCP, 0, between(0, 1), nil),
+	{SOL_TCP, TCP_THIN_DUPACK}: number("TCP_THIN_DUPACK", onTCP, 0, func(n int) (int, Errno) {
+		_, errno := between(0, 1)(n)
+		return 0, errno // Linux ignores it since 4.11
+	}, nil),
+	{SOL_TCP, TCP_FASTOPEN}: whileClosed(number("TCP_FASTOPEN", onTCP, 0, func(n int) (int, Errno) {
+		n, errno := notNegative(n)
+		return min(n, SOMAXCONN), errno
+	}, nil), true),
+	{SOL_TCP, TCP_FASTOPEN_CONNECT}:   whileClosed(number("TCP_FASTOPEN_CONNECT", onTCP, 0, between(0, 1), nil), false),
+	{SOL_TCP, TCP_FASTOPEN_NO_COOKIE}: whileClosed(number("TCP_FASTOPEN_NO_COOKIE", onTCP, 0, between(0, 1), nil), true),
+	{SOL_TCP, TCP_NOTSENT_LOWAT}:      number("TCP_NOTSENT_LOWAT", onTCP, 0, anyInt, nil),
+	{SOL_TCP, TCP_IS_MPTCP}:           constant("TCP_IS_MPTCP", onTCP, 0),
+	{SOL_TCP, TCP_ULP}: {name: "TCP_ULP", only: onTCP, size: 1, set: refuse, get: getNothing,
+		refusal: ENOENT, reason: "there are no upper layer protocols"},
+	{SOL_TCP, TCP_TX_DELAY}: {name: "TCP_TX_DELAY", only: onTCP, size: 4, stored: true,
+		read: readInt(onlyValueOf(0, between(0, maxTXDelay))), reason: "netstack does not delay segments"},
+	{SOL_TCP, TCP_RTO_MAX_MS}: {name: "TCP_RTO_MAX_MS", only: onTCP, size: 4, set: refuse, get: getMaxRTO, reason: stackWide},
+	{SOL_TCP, TCP_RTO_MIN_US}: {name: "TCP_RTO_MIN_US", only: onTCP, size: 4, set: refuse, get: getMinRTO, reason: stackWide},
 }
 
-const maxKeepaliveSeconds = 32767 // MAX_TCP_KEEPIDLE, MAX_TCP_KEEPINTVL
+const stackWide = "the bounds of the retransmission timeout are those of the stack: stack.TCP has them"
 
-// secondsOption is a keepalive time of 1 to 32767 s. Netstack takes anything.
-func secondsOption(name string, value func(int) tcpip.SettableSocketOption, get func(tcpip.Endpoint) (time.Duration, tcpip.Error)) *option {
-	return &option{name: name, only: onTCP, size: 4, inherit: true,
-		get: func(_ *description, ep tcpip.Endpoint) ([]byte, Errno) {
-			v, terr := get(ep)
-			return intBytes(int(v / time.Second)), errnoOf(terr)
-		},
-		set: func(_ *description, ep tcpip.Endpoint, v []byte) Errno {
-			n := intValue(v)
-			if n < 1 || n > maxKeepaliveSeconds {
-				return EINVAL
-			}
-			return errnoOf(ep.SetSockOpt(value(n)))
-		},
+func refuse(*description, tcpip.Endpoint, []byte) Errno { return errRefused }
+
+func seconds(n int) time.Duration { return time.Duration(n) * time.Second }
+
+// quickAck is TCP_QUICKACK. Netstack keeps it and acknowledges as before.
+func quickAck() *option {
+	o := flag("TCP_QUICKACK", onTCP, (*tcpip.SocketOptions).SetQuickAck)
+	o.initial = 1
+	return o
+}
+
+// readLinger2 takes how long a closed connection waits for the peer's FIN.
+func readLinger2(n int) (int, Errno) {
+	switch {
+	case n < 0:
+		return -1, 0
+	case n == 0:
+		return finTimeout, 0
 	}
+	return min(n, maxLinger2), 0
+}
+
+// readDeferAccept rounds a time up to the end of a retransmission of the
+// SYN-ACK, of which there are at most 255: 1, 3, 7 … 127 s, and from there on in
+// steps of 120 s (Linux's secs_to_retrans).
+func readDeferAccept(n int) (int, Errno) {
+	const maxRetries, maxRTO = 255, 120
+	if n <= 0 {
+		return 0, 0
+	}
+	period, rto := 1, 1
+	for retries := 1; n > period && retries < maxRetries; retries++ {
+		rto = min(2*rto, maxRTO)
+		period += rto
+	}
+	return period, 0
+}
+
+// windowClamp is TCP_WINDOW_CLAMP, which netstack does not have. It can be taken
+// away only before the socket is used.
+func windowClamp() *option {
+	o := number("TCP_WINDOW_CLAMP", onTCP, 0, anyInt, nil)
+	o.read = func(d *description, v []byte) ([]byte, Errno) {
+		n := intValue(v)
+		if n == 0 && !d.unusedTCP() {
+			return nil, EINVAL
+		}
+		if n != 0 {
+			n = max(n, minWindowClamp)
+		}
+		return intBytes(n), 0
+	}
+	return o
+}
+
+// whileClosed makes an option one that is EINVAL once the socket connects, or
+// listens unless listening.
+func whileClosed(o *option, listening bool) *option {
+	read := o.read
+	o.read = func(d *description, v []byte) ([]byte, Errno) {
+		if !d.unusedTCP() && !(listening && d.accepting() == 1) {
+			return nil, EINVAL
+		}
+		return read(d, v)
+	}
+	return o
+}
+
+// unusedTCP reports whether the endpoint neither listens nor connects.
+func (d *description) unusedTCP() bool {
+	switch tcp.EndpointState(d.endpoint().State()) {
+	case tcp.StateInitial, tcp.StateBound, tcp.StateClose:
+		return true
+	}
+	return false
+}
+
+// readMSS takes a segment size in bytes, 0 for the default.
+func readMSS(n int) (int, Errno) {
+	if n == 0 {
+		return 0, 0
+	}
+	return between(minMSS, maxMSS)(n)
+}
+
+func setMSS(_ *description, ep tcpip.Endpoint, v []byte) Errno {
+	if intValue(v) == 0 {
+		return 0 // netstack cannot take back what was set before
+	}
+	return errnoOf(ep.SetSockOptInt(tcpip.MaxSegOption, intValue(v)))
+}
+
+// getMSS is the size of the segments that the connection sends; before there is
+// one, what was set.
+func getMSS(d *description, ep tcpip.Endpoint) ([]byte, Errno) {
+	set := intValue(d.recorded(optionKey{SOL_TCP, TCP_MAXSEG}))
+	if tcpConnected(ep) {
+		return intBytes(d.sendMSS(ep, set)), 0
+	}
+	if set == 0 {
+		set = defaultMSS
+	}
+	return intBytes(set), 0
+}
+
+func readCongestion(_ *description, v []byte) ([]byte, Errno) {
+	name, _, _ := bytes.Cut(v[:min(len(v), maxCongestionName-1)], []byte{0})
+	return append([]byte{}, name...), 0
+}
+
+func setCongestion(_ *description, ep tcpip.Endpoint, name []byte) Errno {
+	v := tcpip.CongestionControlOption(name)
+	return errnoOf(ep.SetSockOpt(&v)) // ENOENT for one that netstack does not have
+}
+
+func getCongestion(_ *description, ep tcpip.Endpoint) ([]byte, Errno) {
+	var v tcpip.CongestionControlOption
+	terr := ep.GetSockOpt(&v)
+	name := make([]byte, maxCongestionName)
+	copy(name, v)
+	return name, errnoOf(terr)
+}
+
+func getMaxRTO(d *description, _ tcpip.Endpoint) ([]byte, Errno) {
+	var v tcpip.TCPMaxRTOOption
+	terr := d.host.gv.TransportProtocolOption(tcp.ProtocolNumber, &v)
+	return intBytes(int(time.Duration(v) / time.Millisecond)), errnoOf(terr)
+}
+
+func getMinRTO(d *description, _ tcpip.Endpoint) ([]byte, Errno) {
+	var v tcpip.TCPMinRTOOption
+	terr := d.host.gv.TransportProtocolOption(tcp.ProtocolNumber, &v)
+	return intBytes(int(min(time.Duration(v)/time.Microsecond, math.MaxInt32))), errnoOf(terr)
 }

@@ -143,6 +143,7 @@ func (s *Socket) recvStream(w *scatter, c *call) received {
 		if terr == nil {
 			got += res.Count
 			if !peek {
+				s.d.bytesReceived.Add(uint64(res.Count))
 				s.d.ep.Load().ModerateRecvBuf(res.Count) // or the window never grows (T27)
 			}
 			if peek || got >= want {
@@ -171,7 +172,7 @@ func (d *description) leastWanted(size int, flags MsgFlags) int {
 	if flags&MSG_WAITALL != 0 {
 		return size
 	}
-	return 1
+	return min(size, d.recvLowat())
 }
 
 // recvEnd says what a failed read of a connection means: end of file, an error,

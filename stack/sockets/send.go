@@ -97,17 +97,15 @@ func (s *Socket) sendGather(r *gather, opts tcpip.WriteOptions, c *call) (n int,
 		return 0, s.sendError(&tcpip.ErrClosedForSend{}) // netstack does not know of what came before the connection
 	}
 	if !s.d.isTCP() {
-		if errno := s.d.takeError(); errno != 0 {
+		if errno := s.d.maySend(size, opts.To); errno != 0 {
 			return 0, errno
-		}
-		if s.d.wrShut.Load() && s.d.hasDestination(opts.To) {
-			return 0, EPIPE
 		}
 	}
 	defer c.done()
 	for {
 		sent, terr := s.d.ep.Load().Write(r, opts)
 		n += int(sent)
+		s.d.bytesSent.Add(uint64(sent))
 		if terr == nil && n == size {
 			return n, nil
 		}
@@ -132,6 +130,20 @@ func (d *description) hasDestination(to *tcpip.FullAddress) bool {
 	}
 	_, terr := d.ep.Load().GetRemoteAddress()
 	return terr == nil
+}
+
+// maySend is what is checked before a datagram reaches the endpoint.
+func (d *description) maySend(size int, to *tcpip.FullAddress) Errno {
+	if errno := d.takeError(); errno != 0 {
+		return errno
+	}
+	if d.wrShut.Load() && d.hasDestination(to) {
+		return EPIPE
+	}
+	if d.tooBig(size, to) {
+		return EMSGSIZE // T22
+	}
+	return d.takePort()
 }
 
 // partial drops the error of a call that has moved data, unless the call
