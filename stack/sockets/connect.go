@@ -232,6 +232,7 @@ func (d *description) disconnect() error {
 		}
 		state := tcp.EndpointState(ep.State())
 		ep.Abort()
+		d.dropAhead()
 		switch state {
 		case tcp.StateSynSent, tcp.StateConnecting, tcp.StateEstablished, tcp.StateCloseWait,
 			tcp.StateFinWait1, tcp.StateFinWait2:

@@ -35,6 +35,8 @@ type description struct {
 
 	in *inbox // received datagrams; nil for a socket of streams
 
+	reading readahead // of a stream
+
 	rdShut, wrShut atomic.Bool // Shutdown
 
 	rcvTimeo, sndTimeo atomic.Int64 // time.Duration: 0 = none, negative = at once

@@ -139,23 +139,17 @@ func (s *Socket) recvStream(w *scatter, c *call) received {
 	peek := c.flags&MSG_PEEK != 0
 	want, got := s.d.leastWanted(size, c.flags), 0
 	for {
-		res, terr := s.d.ep.Load().Read(w, tcpip.ReadOptions{Peek: peek})
-		if terr == nil {
-			got += res.Count
-			if !peek {
-				s.d.bytesReceived.Add(uint64(res.Count))
-				s.d.ep.Load().ModerateRecvBuf(res.Count) // or the window never grows (T27)
-			}
-			if peek || got >= want {
-				return received{n: got}
-			}
+		r := s.readStream(w, peek)
+		got += r.n
+		switch {
+		case peek && r.n > 0 || got >= want:
+			return received{n: got}
+		case r.n > 0:
 			continue
-		}
-		r := s.recvEnd(terr)
-		if r.eof || r.err != nil {
-			if got > 0 {
-				return received{n: got} // the end is told by the next call
-			}
+		case got > 0 && (r.eof || r.err != nil):
+			s.d.untell(r.err)
+			return received{n: got} // the end is told by the next call
+		case r.eof || r.err != nil:
 			return r
 		}
 		if err := c.again(); err != nil {
@@ -173,6 +167,14 @@ func (d *description) leastWanted(size int, flags MsgFlags) int {
 		return size
 	}
 	return min(size, d.recvLowat())
+}
+
+// untell makes an error that was taken and cannot be told now wait for the next
+// call.
+func (d *description) untell(err error) {
+	if errno, ok := err.(Errno); ok {
+		d.setError(errno)
+	}
 }
 
 // recvEnd says what a failed read of a connection means: end of file, an error,
