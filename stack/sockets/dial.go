@@ -17,14 +17,13 @@ import (
 var networks = map[string]struct {
 	typ    Type
 	family Family // AF_UNSPEC for both
-	lookup string
 }{
-	"tcp":  {SOCK_STREAM, AF_UNSPEC, "ip"},
-	"tcp4": {SOCK_STREAM, AF_INET, "ip4"},
-	"tcp6": {SOCK_STREAM, AF_INET6, "ip6"},
-	"udp":  {SOCK_DGRAM, AF_UNSPEC, "ip"},
-	"udp4": {SOCK_DGRAM, AF_INET, "ip4"},
-	"udp6": {SOCK_DGRAM, AF_INET6, "ip6"},
+	"tcp":  {SOCK_STREAM, AF_UNSPEC},
+	"tcp4": {SOCK_STREAM, AF_INET},
+	"tcp6": {SOCK_STREAM, AF_INET6},
+	"udp":  {SOCK_DGRAM, AF_UNSPEC},
+	"udp4": {SOCK_DGRAM, AF_INET},
+	"udp6": {SOCK_DGRAM, AF_INET6},
 }
 
 // DialContext connects to the address on the named network, as
@@ -173,7 +172,7 @@ func (h *Host) addresses(ctx context.Context, network, address string) ([]netip.
 	if err != nil {
 		return nil, 0, &net.AddrError{Err: errPort.Error(), Addr: address}
 	}
-	addrs, err := h.hostAddrs(ctx, n.lookup, host)
+	addrs, err := h.hostAddrs(ctx, n.family, host)
 	if err != nil {
 		return nil, 0, err
 	}
@@ -189,8 +188,8 @@ func (h *Host) addresses(ctx context.Context, network, address string) ([]netip.
 	return out, n.typ, nil
 }
 
-func (h *Host) hostAddrs(ctx context.Context, lookup, host string) ([]netip.Addr, error) {
-	if host == "" && lookup == "ip4" {
+func (h *Host) hostAddrs(ctx context.Context, f Family, host string) ([]netip.Addr, error) {
+	if host == "" && f == AF_INET {
 		return []netip.Addr{netip.IPv4Unspecified()}, nil
 	}
 	if host == "" {
@@ -199,7 +198,7 @@ func (h *Host) hostAddrs(ctx context.Context, lookup, host string) ([]netip.Addr
 	if a, err := netip.ParseAddr(host); err == nil {
 		return []netip.Addr{a.Unmap()}, nil
 	}
-	return h.lookup(ctx, lookup, host)
+	return h.lookup(ctx, f, host)
 }
 
 func familyOf(a netip.Addr) Family {

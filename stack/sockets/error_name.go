@@ -25,6 +25,9 @@ func (e *GAIError) Error() string {
 // Errno returns the code, which is negative.
 func (e *GAIError) Errno() Errno { return Errno(e.Code) }
 
+// GAICode returns the code as a plain number, as errors of resolvers do.
+func (e *GAIError) GAICode() int { return int(e.Code) }
+
 // Unwrap returns the resolver's error.
 func (e *GAIError) Unwrap() error { return e.Err }
 
@@ -34,13 +37,24 @@ func (e *GAIError) Timeout() bool { return timedOut(e.Err) }
 // Temporary reports whether a later look-up may succeed.
 func (e *GAIError) Temporary() bool { return e.Code == EAI_AGAIN }
 
-// As lets errors.As view e as an *HError.
+// As lets errors.As view e as an *HError and, where the resolver's error is
+// none, as a *net.DNSError.
 func (e *GAIError) As(target any) bool {
-	h, ok := target.(**HError)
-	if ok {
-		*h = &HError{Code: e.Code.HErr(), Name: e.Name, Err: e.Err}
+	switch target := target.(type) {
+	case **HError:
+		*target = &HError{Code: e.Code.HErr(), Name: e.Name, Err: e.Err}
+		return true
+	case **net.DNSError:
+		if !errors.As(e.Err, target) {
+			notFound := e.Code == EAI_NONAME || e.Code == EAI_NODATA || e.Code == EAI_ADDRFAMILY
+			*target = &net.DNSError{
+				UnwrapErr: e.Err, Err: GAIStrError(e.Code), Name: e.Name,
+				IsNotFound: notFound, IsTemporary: e.Temporary(), IsTimeout: e.Timeout(),
+			}
+		}
+		return true
 	}
-	return ok
+	return false
 }
 
 // HError is a failed look-up of the gethostbyname(3) family: Python's

@@ -28,12 +28,26 @@ type Config struct {
 	// Host first, then the Stack.
 	Stack *stack.Stack
 
-	// Resolver looks up the names in addresses. Nil means that names are
-	// refused with EAI_NONAME; SetResolver can change it later.
+	// Resolver looks names up. One that is a NameService too, as
+	// *dnsresolver.Resolver is, gives canonical names, aliases and the names of
+	// addresses; another gives addresses, and names where it has *net.Resolver's
+	// LookupAddr. Nil means that names which neither Hosts has nor RFC 6761
+	// makes loopback are refused with EAI_NONAME; SetResolver can change it
+	// later.
 	Resolver Resolver
 
-	// Hostname is the host's own name. Empty is "localhost".
+	// Hostname is the host's own name. Empty is "localhost"; SetHostName can
+	// change it later.
 	Hostname string
+
+	// Hosts goes before Resolver: a name in it is not looked up elsewhere
+	// (hosts(5)). Nil is an empty table.
+	Hosts *HostsTable
+
+	// Services and Protocols are the databases of services(5) and protocols(5).
+	// Nil are the built-in ones, which have Debian's choice.
+	Services  *ServiceDB
+	Protocols *ProtocolDB
 
 	// FDBase is the lowest descriptor number. Zero is 3.
 	FDBase int
@@ -47,9 +61,13 @@ type Config struct {
 // A Host is a stack with a table of socket descriptors: what the BSD socket
 // calls are made on. Its methods may be called from any goroutine.
 type Host struct {
-	stack    *stack.Stack
-	gv       *gstack.Stack
-	hostname string
+	stack *stack.Stack
+	gv    *gstack.Stack
+
+	hosts     *HostsTable
+	services  *ServiceDB
+	protocols *ProtocolDB
+	hostname  atomic.Pointer[string]
 
 	resolver       atomic.Value // of resolverBox
 	defaultTimeout atomic.Int64 // time.Duration of new sockets, NoTimeout at first
@@ -65,6 +83,9 @@ type Host struct {
 
 	pollersMu sync.Mutex
 	pollers   map[*Poller]struct{} // those that are open
+
+	lookups    context.Context // done when the Host is closed
+	endLookups context.CancelCauseFunc
 }
 
 type resolverBox struct{ Resolver }
@@ -80,11 +101,16 @@ func New(cfg Config) (*Host, error) {
 	if p := cfg.MinUnprivilegedPort; p < 0 || p > 0xffff {
 		return nil, fmt.Errorf("sockets: Config.MinUnprivilegedPort %d is not a port", p)
 	}
-	h := &Host{stack: cfg.Stack, gv: cfg.Stack.GVisor(), hostname: cfg.Hostname, closing: make(chan struct{}),
+	h := &Host{stack: cfg.Stack, gv: cfg.Stack.GVisor(), closing: make(chan struct{}),
+		hosts: cfg.Hosts, services: cfg.Services, protocols: cfg.Protocols,
 		cookie: cookies.Add(1), minUnprivilegedPort: cfg.MinUnprivilegedPort}
-	if h.hostname == "" {
-		h.hostname = "localhost"
+	if cfg.Hostname == "" {
+		cfg.Hostname = "localhost"
 	}
+	if err := h.SetHostName(cfg.Hostname); err != nil {
+		return nil, err
+	}
+	h.lookups, h.endLookups = context.WithCancelCause(context.Background())
 	h.table.init(cfg.FDBase)
 	h.defaultTimeout.Store(int64(NoTimeout))
 	h.SetResolver(cfg.Resolver)
@@ -95,9 +121,22 @@ func New(cfg Config) (*Host, error) {
 func (h *Host) Stack() *stack.Stack { return h.stack }
 
 // GetHostName returns the host's own name (gethostname(2)).
-func (h *Host) GetHostName() string { return h.hostname }
+func (h *Host) GetHostName() string { return *h.hostname.Load() }
 
-// SetResolver changes what looks names up; nil refuses them.
+// maxHostName is the longest host name in bytes (Linux's __NEW_UTS_LEN).
+const maxHostName = 64
+
+// SetHostName changes the host's own name (sethostname(2)). A name that is empty
+// or longer than 64 bytes is EINVAL.
+func (h *Host) SetHostName(name string) error {
+	if name == "" || len(name) > maxHostName {
+		return &Error{Op: "sethostname", Num: EINVAL, Msg: "the name is empty or longer than 64 bytes"}
+	}
+	h.hostname.Store(&name)
+	return nil
+}
+
+// SetResolver changes what looks names up; see Config.Resolver.
 func (h *Host) SetResolver(r Resolver) { h.resolver.Store(resolverBox{r}) }
 
 // DefaultTimeout returns the timeout that new sockets have; it is NoTimeout
@@ -122,6 +161,7 @@ func (h *Host) HasIPv6() bool { return h.gv.CheckNetworkProtocol(header.IPv6Prot
 // call with ErrClosed. Sockets cannot be made afterwards. The stack stays open.
 func (h *Host) Close() error {
 	h.closeOnce.Do(func() {
+		h.endLookups(ErrClosed)
 		for _, s := range h.table.close() {
 			s.abort()
 		}
@@ -131,55 +171,4 @@ func (h *Host) Close() error {
 		}
 	})
 	return nil
-}
-
-// resolve returns a numeric address and port for a, which may hold a name. The
-// family is that of the socket.
-func (h *Host) resolve(ctx context.Context, a Sockaddr) (netip.AddrPort, error) {
-	var host string
-	var port int
-	var scope uint32
-	network, f := "ip4", AF_INET
-	switch a := a.(type) {
-	case Inet4:
-		host, port = a.Host, a.Port
-	case Inet6:
-		host, port, scope, network, f = a.Host, a.Port, a.ScopeID, "ip6", AF_INET6
-	default:
-		return netip.AddrPort{}, EAFNOSUPPORT
-	}
-	if port < 0 || port > 0xffff {
-		return netip.AddrPort{}, EINVAL
-	}
-	addr, ok := numericHost(host, f)
-	if !ok {
-		addrs, err := h.lookup(ctx, network, host)
-		if err != nil {
-			return netip.AddrPort{}, err
-		}
-		addr = addrs[0]
-	}
-	if scope != 0 && !addr.Is4In6() {
-		addr = addr.WithZone(fmt.Sprint(scope))
-	}
-	return netip.AddrPortFrom(addr, uint16(port)), nil
-}
-
-// lookup asks the resolver. It returns at least one address or a *GAIError.
-func (h *Host) lookup(ctx context.Context, network, host string) ([]netip.Addr, error) {
-	if ctx == nil {
-		ctx = context.Background()
-	}
-	r := h.resolver.Load().(resolverBox).Resolver
-	if r == nil {
-		return nil, &GAIError{Code: EAI_NONAME, Name: host}
-	}
-	addrs, err := r.LookupNetIP(ctx, network, host)
-	if err != nil {
-		return nil, gaiError(host, err)
-	}
-	if len(addrs) == 0 {
-		return nil, &GAIError{Code: EAI_NONAME, Name: host}
-	}
-	return addrs, nil
 }
