@@ -73,13 +73,29 @@ type MsgFlags int
 // flags that it does not know, except where the call's documentation names
 // them.
 const (
-	MSG_OOB      MsgFlags = 0x1
-	MSG_PEEK     MsgFlags = 0x2
-	MSG_TRUNC    MsgFlags = 0x20
-	MSG_DONTWAIT MsgFlags = 0x40
-	MSG_WAITALL  MsgFlags = 0x100
-	MSG_NOSIGNAL MsgFlags = 0x4000 // always in effect: there are no signals
-	MSG_MORE     MsgFlags = 0x8000
+	MSG_OOB          MsgFlags = 0x1 // refused: there is no urgent data
+	MSG_PEEK         MsgFlags = 0x2
+	MSG_DONTROUTE    MsgFlags = 0x4
+	MSG_CTRUNC       MsgFlags = 0x8  // only in a received Msg
+	MSG_PROXY        MsgFlags = 0x10 // ignored
+	MSG_TRUNC        MsgFlags = 0x20
+	MSG_DONTWAIT     MsgFlags = 0x40
+	MSG_EOR          MsgFlags = 0x80
+	MSG_WAITALL      MsgFlags = 0x100
+	MSG_FIN          MsgFlags = 0x200 // ignored, as are SYN and RST
+	MSG_SYN          MsgFlags = 0x400
+	MSG_CONFIRM      MsgFlags = 0x800 // ignored
+	MSG_RST          MsgFlags = 0x1000
+	MSG_ERRQUEUE     MsgFlags = 0x2000
+	MSG_NOSIGNAL     MsgFlags = 0x4000 // always in effect: there are no signals
+	MSG_MORE         MsgFlags = 0x8000
+	MSG_WAITFORONE   MsgFlags = 0x10000    // of RecvMMsg
+	MSG_BATCH        MsgFlags = 0x40000    // ignored
+	MSG_ZEROCOPY     MsgFlags = 0x4000000  // ignored, as without SO_ZEROCOPY
+	MSG_FASTOPEN     MsgFlags = 0x20000000 // connects before it sends
+	MSG_CMSG_CLOEXEC MsgFlags = 0x40000000 // ignored: there is no exec
+
+	MSG_PROBE = MSG_PROXY
 )
 
 // SOMAXCONN is the largest backlog of Listen (Linux's net.core.somaxconn).

@@ -35,7 +35,8 @@ type description struct {
 
 	in *inbox // received datagrams; nil for a socket of streams
 
-	reading readahead // of a stream
+	reading      readahead // of a stream
+	messageState           // what option_message.go has set
 
 	rdShut, wrShut atomic.Bool // Shutdown
 
@@ -168,6 +169,7 @@ func (d *description) setDefaults(ep tcpip.Endpoint) {
 		ep.SocketOptions().SetDelayOption(true) // Nagle is on (T17)
 	} else {
 		askForEverything(ep.SocketOptions())
+		d.host.tap.add(ep, d)
 	}
 }
 
@@ -183,6 +185,7 @@ func (d *description) replaceLocked() {
 	if terr != nil {
 		return // only an unregistered protocol: cannot happen after init
 	}
+	d.host.tap.remove(old.Endpoint)
 	old.Close()
 	d.setDefaults(ep)
 	d.replay(ep)
@@ -210,6 +213,7 @@ func (d *description) release() {
 	d.mu.Lock() // from here on replaceLocked leaves the endpoint alone
 	ep := d.ep.Load()
 	d.mu.Unlock()
+	d.host.tap.remove(ep.Endpoint)
 	ep.Close()
 	if d.in != nil {
 		d.in.close()

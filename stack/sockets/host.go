@@ -77,6 +77,7 @@ type Host struct {
 	cookie              uint64 // SO_NETNS_COOKIE
 	minUnprivilegedPort int
 	paths               paths
+	tap                 icmpTap // tells sockets of ICMP errors
 
 	closing   chan struct{} // closed by Close, when the sockets are
 	closeOnce sync.Once
@@ -111,6 +112,7 @@ func New(cfg Config) (*Host, error) {
 		return nil, err
 	}
 	h.lookups, h.endLookups = context.WithCancelCause(context.Background())
+	h.tap.host = h
 	h.table.init(cfg.FDBase)
 	h.defaultTimeout.Store(int64(NoTimeout))
 	h.SetResolver(cfg.Resolver)
@@ -169,6 +171,7 @@ func (h *Host) Close() error {
 		for _, p := range h.openPollers() {
 			p.Close()
 		}
+		h.tap.close()
 	})
 	return nil
 }

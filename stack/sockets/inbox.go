@@ -43,6 +43,10 @@ type datagram struct {
 	ttl  uint8  // or the hop limit
 	when int64  // arrival, nanoseconds since 1970
 	lost uint32 // datagrams dropped before this one (SO_RXQ_OVFL)
+
+	failed *queuedError // what MSG_ERRQUEUE took instead of a datagram
+
+	segment int // bytes of each datagram when several were put together (UDP_GRO)
 }
 
 func (d *description) newInbox() {
@@ -78,7 +82,9 @@ func (in *inbox) feed() bool {
 	case *tcpip.ErrWouldBlock, *tcpip.ErrClosedForReceive, *tcpip.ErrInvalidEndpointState, *tcpip.ErrNotConnected:
 		return false
 	}
-	d.setError(errnoOf(terr))
+	if d.kind != onUDP { // the ICMP tap has told a UDP socket, and told it more
+		d.setError(errnoOf(terr))
+	}
 	return true
 }
 

@@ -3,7 +3,8 @@ package sockets
 import "gvisor.dev/gvisor/pkg/tcpip"
 
 // A ControlMessage is ancillary data of a message (cmsg(3)). Numbers and layouts
-// are Linux's, in little-endian order.
+// are Linux's, in little-endian order. ControlInt, ControlPacketInfo and
+// ControlSegment make what SendMsg takes; the methods read what RecvMsg gives.
 type ControlMessage struct {
 	Level, Type int
 	Data        []byte
@@ -15,53 +16,140 @@ type Msg struct {
 	Control []ControlMessage
 	Flags   MsgFlags // of a received message: MSG_TRUNC, MSG_CTRUNC, MSG_EOR, MSG_ERRQUEUE
 	Addr    Sockaddr // where to, or from whom; nil on a connection
-	N       int      // bytes received
+	N       int      // bytes received; bytes sent, after SendMMsg
 }
 
 // SendMsg sends the buffers as one message (sendmsg(2)), to m.Addr if it is not
-// nil. Errors beside Send's and SendTo's: EINVAL for ancillary data that is not
-// understood.
+// nil. On a datagram socket the control messages may be IP_TTL, IP_TOS,
+// IP_PKTINFO (source address and interface), IPV6_HOPLIMIT, IPV6_TCLASS,
+// IPV6_PKTINFO and, for UDP, UDP_SEGMENT.
+//
+// Errors beside Send's and SendTo's: EINVAL for control messages that Linux
+// refuses too, ENODEV for an interface that does not exist, ENETUNREACH for an
+// IPv4 source address that is not the stack's; EOPNOTSUPP for a source address
+// or TOS on a raw socket, which netstack cannot do.
 func (s *Socket) SendMsg(m *Msg, opts ...CallOption) (int, error) {
 	c := s.sending(opts)
-	r := gatherOverAll(m.Buffers)
-	defer r.free()
-	var wo tcpip.WriteOptions
-	if m.Addr != nil && !s.d.isTCP() {
-		if s.dead() {
-			return 0, s.error("sendmsg", ErrClosed)
-		}
-		ap, err := s.peer(c.ctx, m.Addr)
-		if err != nil {
-			return 0, s.withRemote("sendmsg", m.Addr, err)
-		}
-		full, errno := s.d.sendDestination(ap)
-		if errno != 0 {
-			return 0, s.withRemote("sendmsg", m.Addr, errno)
-		}
-		wo.To = &full
-	}
-	n, err := s.sendGather(r, wo, &c)
+	n, err := s.sendMessage(m, &c, opts)
 	return n, s.withRemote("sendmsg", m.Addr, err)
 }
 
-// RecvMsg receives one message into the buffers (recvmsg(2)), with at most
-// oobLen bytes of ancillary data as Linux counts them. A nil error with N 0 and
-// no address is the end of a connection. Errors are Recv's.
+func (s *Socket) sendMessage(m *Msg, c *call, opts []CallOption) (int, error) {
+	r := gatherOverAll(m.Buffers)
+	defer r.free()
+	if s.dead() {
+		return 0, ErrClosed
+	}
+	if s.d.isTCP() {
+		if _, errno := s.d.shapeOf(m.Control, false); errno != 0 {
+			return 0, errno
+		}
+		if c.flags&MSG_FASTOPEN != 0 {
+			if err := s.connectForSend(m.Addr, opts); err != nil {
+				return 0, err
+			}
+		}
+		return s.sendGather(r, tcpip.WriteOptions{}, c)
+	}
+	var to *tcpip.FullAddress
+	if m.Addr != nil {
+		ap, err := s.peer(c.ctx, m.Addr)
+		if err != nil {
+			return 0, err
+		}
+		full, errno := s.d.sendDestination(ap)
+		if errno != 0 {
+			return 0, errno
+		}
+		to = &full
+	}
+	return s.sendDatagram(r, to, m.Control, c)
+}
+
+// connectForSend is what MSG_FASTOPEN does before it sends. Netstack cannot put
+// the data into the SYN, which a peer without the cookie would not see either.
+func (s *Socket) connectForSend(a Sockaddr, opts []CallOption) error {
+	if a == nil {
+		return EINVAL
+	}
+	err := s.Connect(a, opts...)
+	if e, ok := err.(*Error); ok && e.Err == nil {
+		return e.Num
+	}
+	return err
+}
+
+// RecvMsg receives one message into the buffers (recvmsg(2)). oobLen is the size
+// in bytes of the buffer for control messages that a C program would give:
+// ControlLen tells how much each takes, and MSG_CTRUNC in the result's Flags that
+// it was too small. A nil error with N 0 and no address is the end of a
+// connection.
+//
+// With MSG_ERRQUEUE it takes an error from the queue that IP_RECVERR opens, at
+// once or with EAGAIN: the data is the datagram that failed, Addr where it was
+// sent to, and a control message an ExtendedError. Other errors are Recv's.
 func (s *Socket) RecvMsg(bufs [][]byte, oobLen int, opts ...CallOption) (*Msg, error) {
+	m := &Msg{Buffers: bufs}
 	c := s.receiving(opts)
-	w := scatterOverAll(bufs)
+	if err := s.recvMessage(m, oobLen, &c); err != nil {
+		return nil, s.error("recvmsg", err)
+	}
+	return m, nil
+}
+
+func (s *Socket) recvMessage(m *Msg, oobLen int, c *call) error {
+	w := scatterOverAll(m.Buffers)
 	defer w.free()
 	var dg datagram
-	r := s.recvScatter(w, &c, &dg)
+	r := s.recvScatter(w, c, &dg)
 	if r.err != nil {
-		return nil, s.error("recvmsg", r.err)
+		return r.err
 	}
-	m := &Msg{Buffers: bufs, Addr: s.sender(r), N: r.count(c.flags)}
+	m.Addr, m.N, m.Flags, m.Control = s.sender(r), r.count(c.flags), 0, nil
 	if r.total > r.n {
 		m.Flags |= MSG_TRUNC
 	}
-	if s.d.in != nil && oobLen > 0 {
-		m.Control = s.d.ancillary(&dg)
+	room := controlRoom{left: oobLen}
+	for _, cm := range s.d.controlOf(&dg) {
+		room.add(cm)
 	}
-	return m, nil
+	if room.cut {
+		m.Flags |= MSG_CTRUNC
+	}
+	if dg.failed != nil {
+		m.Flags |= MSG_ERRQUEUE
+	}
+	m.Control = room.messages
+	return nil
+}
+
+// controlOf returns the control messages of what was received.
+func (d *description) controlOf(dg *datagram) []ControlMessage {
+	switch {
+	case dg.failed != nil:
+		var ms []ControlMessage
+		if dg.failed.isICMP() {
+			ms = d.ancillary(dg)
+		}
+		return append(ms, dg.failed.control(d.family))
+	case d.in != nil:
+		return d.ancillary(dg)
+	case d.isTCP() && d.asked(askQueued):
+		return []ControlMessage{ControlInt(SOL_TCP, TCP_CM_INQ, d.inq())}
+	}
+	return nil
+}
+
+// recvError takes an error from the queue. It never waits.
+func (s *Socket) recvError(w *scatter, meta *datagram) received {
+	q, ok := s.d.takeQueuedError()
+	if !ok {
+		return received{err: EAGAIN}
+	}
+	n, _ := w.Write(q.data)
+	if meta != nil {
+		*meta = q.icmp
+		meta.failed = &q
+	}
+	return received{n: n, total: len(q.data), from: q.dst}
 }

@@ -27,7 +27,7 @@ const (
 
 var tcpOptions = map[optionKey]*option{
 	{SOL_TCP, TCP_NODELAY}: flag("TCP_NODELAY", onTCP, func(o *tcpip.SocketOptions, on bool) { o.SetDelayOption(!on) }),
-	{SOL_TCP, TCP_CORK}:    flag("TCP_CORK", onTCP, (*tcpip.SocketOptions).SetCorkOption),
+	{SOL_TCP, TCP_CORK}:    askOption("TCP_CORK", onTCP, askCork, (*description).setCork),
 	{SOL_TCP, TCP_KEEPIDLE}: number("TCP_KEEPIDLE", onTCP, 7200, between(1, maxKeepaliveSeconds),
 		func(ep tcpip.Endpoint, n int) tcpip.Error {
 			v := tcpip.KeepaliveIdleOption(seconds(n))

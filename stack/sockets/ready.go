@@ -28,15 +28,13 @@ func (d *description) ready() PollEvents {
 	} else {
 		ev = d.readyDatagram()
 	}
-	if d.pendingError() != 0 || d.errorQueued() {
+	if d.pendingError() != 0 || d.hasQueuedErrors() {
 		ev |= POLLERR
+		if d.kind != onTCP && d.asked(askPriority) {
+			ev |= POLLPRI // datagram_poll of Linux, not tcp_poll
+		}
 	}
 	return ev
-}
-
-// errorQueued reports whether the error queue has something (IP_RECVERR).
-func (d *description) errorQueued() bool {
-	return d.ep.Load().SocketOptions().PeekErr() != nil
 }
 
 // shutEvents are the events of closed directions.

@@ -93,6 +93,9 @@ func (s *Socket) recvScatter(w *scatter, c *call, meta *datagram) received {
 		return received{err: ErrClosed}
 	}
 	defer c.done()
+	if c.flags&MSG_ERRQUEUE != 0 {
+		return s.recvError(w, meta)
+	}
 	if s.d.in != nil {
 		return s.recvDatagram(w, c, meta)
 	}
@@ -109,7 +112,7 @@ func (s *Socket) recvDatagram(w *scatter, c *call, meta *datagram) received {
 		if errno := s.d.takeError(); errno != 0 {
 			return received{err: errno}
 		}
-		if r, ok := s.d.in.take(w, c.flags&MSG_PEEK != 0, meta); ok {
+		if r, ok := s.take(w, c, meta); ok {
 			return r
 		}
 		if s.d.rdShut.Load() {
@@ -138,6 +141,10 @@ func (s *Socket) recvStream(w *scatter, c *call) received {
 	}
 	peek := c.flags&MSG_PEEK != 0
 	want, got := s.d.leastWanted(size, c.flags), 0
+	w.skip = c.flags&MSG_TRUNC != 0
+	if peek && want > 1 {
+		s.awaitPeek(want, c)
+	}
 	for {
 		r := s.readStream(w, peek)
 		got += r.n

@@ -2,6 +2,7 @@ package sockets
 
 import (
 	"io"
+	"slices"
 	"sync"
 )
 
@@ -9,6 +10,7 @@ import (
 // order. It is the io.Writer that an endpoint writes to.
 type scatter struct {
 	rest [][]byte // what is still to be filled
+	skip bool     // leave the buffers as they are and only count (MSG_TRUNC, tcp(7))
 	one  [1][]byte
 }
 
@@ -30,7 +32,7 @@ func scatterOverAll(bufs [][]byte) *scatter {
 }
 
 func (w *scatter) free() {
-	w.rest, w.one[0] = nil, nil
+	w.rest, w.one[0], w.skip = nil, nil, false
 	scatters.Put(w)
 }
 
@@ -47,7 +49,10 @@ func (w *scatter) size() int {
 func (w *scatter) Write(p []byte) (int, error) {
 	done := 0
 	for len(w.rest) > 0 {
-		n := copy(w.rest[0], p[done:])
+		n := min(len(w.rest[0]), len(p)-done)
+		if !w.skip {
+			copy(w.rest[0], p[done:])
+		}
 		done += n
 		w.rest[0] = w.rest[0][n:]
 		if done == len(p) {
@@ -97,6 +102,9 @@ func (r *gather) free() {
 
 // Len returns how many bytes are left to read.
 func (r *gather) Len() int { return r.size - r.at }
+
+// all returns a copy of everything that r holds.
+func (r *gather) all() []byte { return slices.Concat(r.bufs...) }
 
 // seek makes the next Read start at byte n.
 func (r *gather) seek(n int) { r.at = n }

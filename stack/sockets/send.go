@@ -37,6 +37,11 @@ func (s *Socket) SendAll(p []byte, opts ...CallOption) (int, error) {
 // SO_BROADCAST, EAFNOSUPPORT.
 func (s *Socket) SendTo(p []byte, a Sockaddr, opts ...CallOption) (int, error) {
 	c := s.sending(opts)
+	if s.d.isTCP() && c.flags&MSG_FASTOPEN != 0 {
+		if err := s.connectForSend(a, opts); err != nil {
+			return 0, s.withRemote("sendto", a, err)
+		}
+	}
 	if a == nil || s.d.isTCP() {
 		n, err := s.send(p, nil, &c)
 		return n, s.withRemote("sendto", a, err)
@@ -82,7 +87,7 @@ func (s *Socket) send(p []byte, to *tcpip.FullAddress, c *call) (n int, err erro
 	return s.sendGather(r, tcpip.WriteOptions{To: to}, c)
 }
 
-// sendGather is the wait loop of sending. The error is an Errno, one of this
+// sendGather sends what r holds. The error is an Errno, one of this
 // package's, or a context's. n is exact in any case.
 func (s *Socket) sendGather(r *gather, opts tcpip.WriteOptions, c *call) (n int, err error) {
 	size := r.Len()
@@ -96,12 +101,51 @@ func (s *Socket) sendGather(r *gather, opts tcpip.WriteOptions, c *call) (n int,
 	case s.d.isTCP() && s.d.wrShut.Load():
 		return 0, s.sendError(&tcpip.ErrClosedForSend{}) // netstack does not know of what came before the connection
 	}
-	if !s.d.isTCP() {
-		if errno := s.d.maySend(size, opts.To); errno != 0 {
-			return 0, errno
-		}
+	if s.d.isTCP() {
+		defer c.done()
+		return s.sendStream(r, c)
+	}
+	return s.sendDatagram(r, opts.To, nil, c)
+}
+
+// sendDatagram is sendGather for a datagram, with control messages.
+func (s *Socket) sendDatagram(r *gather, to *tcpip.FullAddress, control []ControlMessage, c *call) (int, error) {
+	size, plain := r.Len(), s.d.isPlain(control, c)
+	if !plain {
+		size = 0 // what becomes of it is checked when it is known
+	}
+	if c.flags&MSG_OOB != 0 {
+		return 0, EOPNOTSUPP
+	}
+	if errno := s.d.maySend(size, to); errno != 0 {
+		return 0, errno
 	}
 	defer c.done()
+	if plain {
+		return s.write(r, tcpip.WriteOptions{To: to}, c)
+	}
+	return s.sendShaped(r, to, control, c)
+}
+
+// sendStream is sendGather for a connection.
+func (s *Socket) sendStream(r *gather, c *call) (int, error) {
+	more := c.flags&MSG_MORE != 0
+	if !more && !s.d.asked(askMore) {
+		return s.write(r, tcpip.WriteOptions{}, c)
+	}
+	if more {
+		s.d.setMore(true)
+	}
+	n, err := s.write(r, tcpip.WriteOptions{}, c)
+	if !more {
+		s.d.setMore(false)
+	}
+	return n, err
+}
+
+// write is the wait loop itself.
+func (s *Socket) write(r *gather, opts tcpip.WriteOptions, c *call) (n int, err error) {
+	size := r.Len()
 	for {
 		sent, terr := s.d.ep.Load().Write(r, opts)
 		n += int(sent)
@@ -141,7 +185,7 @@ func (d *description) maySend(size int, to *tcpip.FullAddress) Errno {
 		return EPIPE
 	}
 	if d.tooBig(size, to) {
-		return EMSGSIZE // T22
+		return d.tellTooBig(to) // T22
 	}
 	return d.takePort()
 }
