@@ -82,7 +82,7 @@ func (m *messageState) makeExtras() *messageExtras {
 // askOption is an option that turns a switch on and off. after may be nil.
 func askOption(name string, only sockets, a ask, after func(d *description, ep tcpip.Endpoint, on bool)) *option {
 	return &option{name: name, only: only, size: 4, inherit: true,
-		get: func(d *description, _ tcpip.Endpoint) ([]byte, Errno) { return boolBytes(d.asked(a)), 0 },
+		get: func(d *description, _ tcpip.Endpoint) ([]byte, Errno) { return intBytes(oneIf(d.asked(a))), 0 },
 		set: func(d *description, ep tcpip.Endpoint, v []byte) Errno {
 			on := intValue(v) != 0
 			if on {
@@ -95,11 +95,4 @@ func askOption(name string, only sockets, a ask, after func(d *description, ep t
 			}
 			return 0
 		}}
-}
-
-func boolBytes(v bool) []byte {
-	if v {
-		return intBytes(1)
-	}
-	return intBytes(0)
 }

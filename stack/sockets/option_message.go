@@ -83,7 +83,7 @@ func stampOption(name string, form ask) *option {
 			if form == askNewTimestamp {
 				seen = askNewTimestamp // SO_TIMESTAMP_NEW shows the nanosecond form as well
 			}
-			return boolBytes(d.asked(askTimestamp) && ask(d.asks.Load())&seen == form), 0
+			return intBytes(oneIf(d.asked(askTimestamp) && ask(d.asks.Load())&seen == form)), 0
 		},
 		set: func(d *description, _ tcpip.Endpoint, v []byte) Errno {
 			if intValue(v) == 0 {
