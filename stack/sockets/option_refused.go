@@ -138,7 +138,17 @@ var refused = []refusedOption{
 	{SOL_TCP, TCP_AO_INFO, "TCP_AO_INFO", onTCP, getRefused, 0, 0, noMD5},
 	{SOL_TCP, TCP_AO_GET_KEYS, "TCP_AO_GET_KEYS", onTCP, getRefused, 0, 0, noMD5},
 	{SOL_TCP, TCP_AO_REPAIR, "TCP_AO_REPAIR", onTCP, getRefused, 0, 0, noMD5},
-	{SOL_TCP, TCP_DELACK_MAX_US, "TCP_DELACK_MAX_US", onTCP, getRefused, 0, 0, "netstack's delay of acknowledgements is fixed"},
+}
+
+// refusedValues are Linux's own bounds, where it has some. At SOL_IP these
+// options do not take an empty value for 0.
+var refusedValues = map[optionKey]func(int) (int, Errno){
+	{SOL_SOCKET, SO_ZEROCOPY}:    between(0, 1),
+	{SOL_IP, IP_FREEBIND}:        anyInt,
+	{SOL_IP, IP_TRANSPARENT}:     anyInt,
+	{SOL_IP, IP_MINTTL}:          between(0, 255),
+	{SOL_IPV6, IPV6_MINHOPCOUNT}: between(0, 255),
+	{SOL_TCP, TCP_SAVE_SYN}:      between(0, 2),
 }
 
 const noRFC2292 = "the interface of RFC 2292 is not offered; RFC 3542's is"
@@ -161,8 +171,13 @@ func (r refusedOption) row() *option {
 	case getRefused:
 		// nothing to read
 	case getZero:
-		o.size, o.tiny, o.zero = 4, r.level == SOL_IP, r.level == SOL_IP
-		o.set, o.stored, o.read = nil, true, readInt(onlyValue(0))
+		o.size, o.tiny = 4, r.level == SOL_IP
+		o.set, o.stored = nil, true
+		linux := refusedValues[optionKey{r.level, r.name}]
+		if linux == nil {
+			o.zero, linux = o.tiny, anyInt
+		}
+		o.read = readInt(onlyValueOf(0, linux))
 	case getZero8:
 		o.size, o.get = 8, func(*description, tcpip.Endpoint) ([]byte, Errno) { return uint64Bytes(0), 0 }
 	case getEmpty:

@@ -22,6 +22,10 @@ const (
 	finTimeout          = 60        // net.ipv4.tcp_fin_timeout, in seconds
 	maxLinger2          = 120       // TCP_FIN_TIMEOUT_MAX, in seconds
 	minWindowClamp      = 1152      // SOCK_MIN_RCVBUF/2
+	leastMaxRTO         = 1000      // TCP_RTO_MAX_MIN_SEC, in milliseconds
+	mostMaxRTO          = 120000    // TCP_RTO_MAX_SEC, in milliseconds
+	twoJiffies          = 4001      // TCP_TIMEOUT_MIN at 250 Hz, in microseconds, rounded up
+	mostMinRTO          = 200000    // TCP_RTO_MIN and TCP_DELACK_MAX, in microseconds
 	maxTXDelay          = 1<<30 - 1 // microseconds
 )
 
@@ -79,8 +83,12 @@ var tcpOptions = map[optionKey]*option{
 		refusal: ENOENT, reason: "there are no upper layer protocols"},
 	{SOL_TCP, TCP_TX_DELAY}: {name: "TCP_TX_DELAY", only: onTCP, size: 4, stored: true,
 		read: readInt(onlyValueOf(0, between(0, maxTXDelay))), reason: "netstack does not delay segments"},
-	{SOL_TCP, TCP_RTO_MAX_MS}: {name: "TCP_RTO_MAX_MS", only: onTCP, size: 4, set: refuse, get: getMaxRTO, reason: stackWide},
-	{SOL_TCP, TCP_RTO_MIN_US}: {name: "TCP_RTO_MIN_US", only: onTCP, size: 4, set: refuse, get: getMinRTO, reason: stackWide},
+	{SOL_TCP, TCP_RTO_MAX_MS}: {name: "TCP_RTO_MAX_MS", only: onTCP, size: 4, get: getMaxRTO, reason: stackWide,
+		read: readInt(between(leastMaxRTO, mostMaxRTO)), set: refuse},
+	{SOL_TCP, TCP_RTO_MIN_US}: {name: "TCP_RTO_MIN_US", only: onTCP, size: 4, get: getMinRTO, reason: stackWide,
+		read: readInt(between(twoJiffies, mostMinRTO)), set: refuse},
+	{SOL_TCP, TCP_DELACK_MAX_US}: {name: "TCP_DELACK_MAX_US", only: onTCP, size: 4, reason: "netstack's delay of acknowledgements is fixed",
+		read: readInt(between(twoJiffies, mostMinRTO)), set: refuse},
 }
 
 const stackWide = "the bounds of the retransmission timeout are those of the stack: stack.TCP has them"
