@@ -52,6 +52,7 @@ type walked struct {
 	ptrs   []string      // targets of PTR records
 	ttl    time.Duration // the shortest of the chain
 	soa    bool          // the message has a usable SOA record
+	absent time.Duration // how long it holds that there is nothing, with soa
 	ad     bool
 }
 
@@ -80,9 +81,7 @@ func walk(msg *wire.Message, q question) (walked, error) {
 		}
 		name = target
 	}
-	w.soa = slices.ContainsFunc(msg.Authority, func(rr wire.Record) bool {
-		return rr.Type == wire.TypeSOA && rr.Class == wire.ClassIN && wire.InDomain(name, rr.Name)
-	})
+	w.findSOA(msg.Authority, name)
 	switch {
 	case msg.RCode == wire.NXDomain:
 		w.status, w.addrs, w.ptrs = statusNXDomain, nil, nil
@@ -92,6 +91,17 @@ func walk(msg *wire.Message, q question) (walked, error) {
 		w.status = statusNoData
 	}
 	return w, nil
+}
+
+// findSOA looks for the SOA record of a zone that name is in. It says how long
+// the absence of a record holds (RFC 2308 section 5).
+func (w *walked) findSOA(authority []wire.Record, name string) {
+	for _, rr := range authority {
+		if rr.Type == wire.TypeSOA && rr.Class == wire.ClassIN && wire.InDomain(name, rr.Name) {
+			w.soa, w.absent = true, min(recordTTL(rr.TTL), recordTTL(rr.Minimum))
+			return
+		}
+	}
 }
 
 // collect takes the records of name into w and returns the target of its
@@ -154,19 +164,38 @@ type reply struct {
 	ptrs    []string
 	names   []string // every alias and where they lead, without the name itself
 	ttl     time.Duration
+	absent  time.Duration // how long it holds that there is nothing; 0: not to be kept
 	ad      bool
+	rotate  int     // the address to begin with
 	failure failure // of a status that failed
 }
 
-// query asks for the records of one type of a name. Where a server only says
-// that the name is an alias, the target is asked for as well.
+// query returns the records of one type of a name: those that are remembered, or
+// those that somebody else is asking for already, or it asks. The reply is
+// shared, and is not changed.
 func (l *lookup) query(ctx context.Context, name string, t wire.Type) reply {
+	q := l.ask(name, t)
+	select {
+	case <-q.done():
+		return q.reply()
+	case <-ctx.Done():
+		return q.leave(ctx)
+	}
+}
+
+// resolve asks for the records of one type of a name. Where a server only says
+// that the name is an alias, or that it is one of a name of another group, the
+// target is asked for as well.
+func (l *lookup) resolve(ctx context.Context, name string, t wire.Type) reply {
 	rep := reply{ttl: maxTTL, ad: true}
 	current := name
 	for range 1 + maxFollowUps {
 		w, f, st := l.exchange(ctx, question{name: current, typ: t})
 		if st.failed() {
 			return reply{status: st, failure: f}
+		}
+		if i := l.set.stray(current, w.names); i >= 0 {
+			w.cutOff(i)
 		}
 		for _, n := range w.names {
 			if wire.EqualNames(n, name) || containsName(rep.names, n) {
@@ -176,7 +205,7 @@ func (l *lookup) query(ctx context.Context, name string, t wire.Type) reply {
 		}
 		rep.ttl, rep.ad = min(rep.ttl, w.ttl), rep.ad && w.ad
 		if w.status != statusNoData || len(w.names) == 0 || w.soa {
-			rep.status, rep.addrs, rep.ptrs = w.status, w.addrs, w.ptrs
+			rep.status, rep.addrs, rep.ptrs, rep.absent = w.status, w.addrs, w.ptrs, w.absent
 			return rep
 		}
 		if l.followUps.Add(1) > maxLookupFollowUps {

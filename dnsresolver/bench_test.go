@@ -85,3 +85,44 @@ func TestAllocations(t *testing.T) {
 		}
 	}
 }
+
+// benchmarkCached measures lookups that are answered from the cache.
+func benchmarkCached(b *testing.B, cfg Config, network, host string) {
+	b.Helper()
+	n := caching(b)
+	n.forgets = true
+	cfg.Servers = []Server{n.add("192.0.2.1", zone)}
+	r := n.resolver(cfg)
+	ctx := b.Context()
+	r.LookupNetIP(ctx, network, host)
+	before := n.dialed()
+	b.ReportAllocs()
+	for b.Loop() {
+		r.LookupNetIP(ctx, network, host)
+	}
+	if asked := n.dialed() - before; asked > 1+int(b.Elapsed().Seconds()) {
+		b.Errorf("the servers were asked %d times", asked)
+	}
+}
+
+func BenchmarkCached(b *testing.B)         { benchmarkCached(b, Config{}, "ip4", "a4.test") }
+func BenchmarkCachedBoth(b *testing.B)     { benchmarkCached(b, Config{}, "ip", "dual.test") }
+func BenchmarkCachedNegative(b *testing.B) { benchmarkCached(b, Config{}, "ip", "nx.test") }
+
+// Both families, sorted by the stack's routes.
+func BenchmarkCachedSorted(b *testing.B) {
+	benchmarkCached(b, Config{Routes: routes{"0.0.0.0/0": "192.0.2.200", "::/0": "2001:db8::200"}}, "ip", "dual.test")
+}
+
+func BenchmarkCachedParallel(b *testing.B) {
+	n := caching(b)
+	r := n.resolver(Config{Servers: []Server{n.add("192.0.2.1", zone)}})
+	b.ReportAllocs()
+	b.RunParallel(func(pb *testing.PB) {
+		for pb.Next() {
+			if _, err := r.LookupNetIP(b.Context(), "ip4", "a4.test"); err != nil {
+				b.Fatal(err)
+			}
+		}
+	})
+}

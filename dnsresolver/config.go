@@ -107,6 +107,8 @@ type Config struct {
 	// Servers are the DNS servers, best first, at most 8. Nil: those of the
 	// resolv.conf file.
 	Servers []Server
+	// Groups are the domains that other servers are asked for.
+	Groups []Group
 	// Search lists the domains to try a name in, at most 32. Nil: those of the
 	// resolv.conf file, or else the domain of Hostname. Empty but not nil: none.
 	Search []string
@@ -119,6 +121,9 @@ type Config struct {
 	Timeout  time.Duration
 	Attempts int
 	Options  Options
+
+	// Cache bounds what is remembered.
+	Cache CacheConfig
 
 	// FamilyGrace is how long an answer of one address family waits for the
 	// other. Zero: 1 s. Negative: until the lookup's deadline.
@@ -157,8 +162,6 @@ func (c *Config) validate() error {
 	switch {
 	case c.Transport == nil:
 		return errors.New("no transport")
-	case len(c.Servers) > maxServers:
-		return fmt.Errorf("%d servers, more than %d", len(c.Servers), maxServers)
 	case len(c.Search) > maxSearch:
 		return fmt.Errorf("%d search domains, more than %d", len(c.Search), maxSearch)
 	case c.Ndots < 0 || c.Ndots > maxNdots:
@@ -172,15 +175,16 @@ func (c *Config) validate() error {
 	case c.ResolvConf != "" && c.ResolvConfText != "":
 		return errors.New("ResolvConf and ResolvConfText given; want one")
 	}
-	for _, s := range c.Servers {
-		if !s.Addr.IsValid() || s.Proto != ProtoUDP && s.Proto != ProtoTCP {
-			return fmt.Errorf("server %v: no address or unknown protocol", s.Addr)
-		}
+	if err := validateServers(c.Servers); err != nil {
+		return err
 	}
 	for name, list := range c.Hosts {
 		if slices.Contains(list, netip.Addr{}) {
 			return fmt.Errorf("hosts: %s has an invalid address", name)
 		}
+	}
+	if err := c.validateGroups(); err != nil {
+		return err
 	}
 	for _, domain := range c.Search {
 		if _, ok := searchDomain(domain); !ok {

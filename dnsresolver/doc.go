@@ -27,7 +27,13 @@
 // stay silent are asked last for a while. A lookup ends after Timeout × Attempts
 // (10 s) however many servers there are, over TCP as well as UDP.
 //
-// Each query has a socket, a port and a random ID of its own. A reply counts only
+// Answers are remembered for their life (RFC 2181), that there is none for as
+// long as the zone says (RFC 2308), and failures for some seconds (RFC 9520), in a
+// cache with bounds; Config.Cache sets them. Lookups that ask the same at the same
+// time ask once. Config.Groups gives domains servers of their own (split DNS),
+// and no other server learns of the names in them.
+//
+// Each query over UDP has a socket, a port and a random ID of its own. A reply counts only
 // if it repeats the ID and the question exactly; anything else is dropped and the
 // wait goes on. Of a reply only the chain of aliases that begins at the name
 // asked for is used, so a server cannot slip in records of other names. A server
@@ -53,9 +59,8 @@
 // question costs at most attempts × servers + 2 packets, and never more than 16.
 // An answer has at most 1,024 addresses, a hosts file 64 MiB.
 //
-// A, AAAA and PTR records are looked up, over UDP and TCP, one connection for
-// each query over TCP. There is no cache, and equal lookups that run at the same
-// time are not merged. There is no split DNS, no DNS over TLS or HTTPS, no mDNS,
-// no DNSSEC validation. Of RFC 6724, the rules that need to know of deprecated
+// A, AAAA and PTR records are looked up, over UDP and TCP; up to four TCP
+// connections to a server are kept for ten seconds. There is no DNS over TLS or
+// HTTPS, no mDNS, no DNSSEC validation. Of RFC 6724, the rules that need to know of deprecated
 // source addresses, mobile homes and tunnels are left out.
 package dnsresolver

@@ -68,14 +68,17 @@ type attemptFailure struct {
 // exchange asks q and returns the walked answer of the first server that gave
 // one. Otherwise the status says how the question failed.
 func (l *lookup) exchange(ctx context.Context, q question) (walked, failure, status) {
-	order := l.r.serverOrder(l.set, time.Now())
+	order := l.r.serverOrder(l.set, l.set.groupOf(q.name), time.Now())
 	if len(order) == 0 {
 		return walked{}, failure{code: EAI_AGAIN, err: ErrNoServers}, statusUnanswered
 	}
+	l.queued.Add(1)
 	select {
 	case l.r.slots <- struct{}{}:
+		l.queued.Add(-1)
 		defer func() { <-l.r.slots }()
 	case <-ctx.Done():
+		l.queued.Add(-1)
 		return stopped(ctx, ErrBusy)
 	}
 	x := &exchange{

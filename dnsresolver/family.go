@@ -55,27 +55,38 @@ func (l *lookup) lookupName(ctx context.Context, name string, family Family) fam
 // gets FamilyGrace more: a server that drops AAAA queries must not hold up
 // every connection.
 func (l *lookup) lookupBoth(ctx context.Context, name string) (v4, v6 reply) {
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
-	var replies [2]chan reply
+	replies := [2]*reply{&v4, &v6}
+	var open [2]asked
+	var done [2]<-chan struct{} // nil once the reply is there
 	for i, t := range [2]wire.Type{wire.TypeA, wire.TypeAAAA} {
-		c := make(chan reply, 1) // the goroutine ends even when nobody waits
-		replies[i] = c
-		l.r.running.Go(func() { c <- l.query(ctx, name, t) })
+		open[i] = l.ask(name, t)
+		done[i] = open[i].done()
 	}
-	v4, v6 = unansweredReply, unansweredReply
 	var grace <-chan time.Time
-	for replies[0] != nil || replies[1] != nil {
-		var rep reply
+	for done[0] != nil || done[1] != nil {
+		i := 0
 		select {
-		case rep = <-replies[0]:
-			v4, replies[0] = rep, nil
-		case rep = <-replies[1]:
-			v6, replies[1] = rep, nil
+		case <-done[0]:
+		case <-done[1]:
+			i = 1
 		case <-grace:
+			late := 0
+			if done[0] == nil {
+				late = 1
+			}
+			open[late].leave(ctx)
+			*replies[late] = unansweredReply
+			return v4, v6
+		case <-ctx.Done():
+			for i := range open {
+				if done[i] != nil {
+					*replies[i] = open[i].leave(ctx)
+				}
+			}
 			return v4, v6
 		}
-		if rep.status == statusData && l.r.familyGrace > 0 && !l.set.options.StrictError {
+		*replies[i], done[i] = open[i].reply(), nil
+		if replies[i].status == statusData && l.r.familyGrace > 0 && !l.set.options.StrictError {
 			timer := time.NewTimer(l.r.familyGrace)
 			defer timer.Stop()
 			grace = timer.C

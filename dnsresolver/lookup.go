@@ -4,6 +4,7 @@ import (
 	"context"
 	"net"
 	"net/netip"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -21,6 +22,7 @@ type lookup struct {
 	set   *settings
 
 	followUps atomic.Int32 // queries for targets of aliases so far
+	queued    atomic.Int32 // questions that wait for a slot
 }
 
 // local answers from what is known without DNS. done is false when DNS has to
@@ -61,7 +63,7 @@ func (l *lookup) dns(ctx context.Context, o LookupOptions) (Answer, failure) {
 		found := l.lookupName(ctx, name, family)
 		st := searchStatus(name, found.status)
 		if st == statusData {
-			return l.answer(name, &found), failure{}
+			return l.set.answer(name, &found), failure{}
 		}
 		if st > worst {
 			worst, f = st, found.failure()
@@ -70,25 +72,32 @@ func (l *lookup) dns(ctx context.Context, o LookupOptions) (Answer, failure) {
 			break
 		}
 	}
-	switch worst {
+	return Answer{}, f.of(worst)
+}
+
+// of returns f as the failure of a lookup that ended with st.
+func (f failure) of(st status) failure {
+	switch st {
 	case statusNXDomain:
 		f.code = EAI_NONAME
 	case statusNoData:
 		f.code = EAI_NODATA
 	}
-	return Answer{}, f
+	return f
 }
 
 // answer makes the result of a candidate that has addresses. Its canonical name
 // does not depend on which family answered first.
-func (l *lookup) answer(name string, found *families) Answer {
-	ans := Answer{Source: SourceDNS, TTL: maxTTL, Authenticated: l.set.options.TrustAD}
+func (s *settings) answer(name string, found *families) Answer {
+	ans := Answer{Source: SourceDNS, TTL: maxTTL, Authenticated: s.options.TrustAD}
+	ans.Addrs = make([]netip.Addr, 0, len(found.v6.addrs)+len(found.v4.addrs))
 	var named bool
 	for _, rep := range []*reply{&found.v6, &found.v4} {
 		if rep.status != statusData {
 			continue
 		}
-		ans.Addrs = append(ans.Addrs, rep.addrs...)
+		ans.Addrs = append(ans.Addrs, rep.addrs[rep.rotate:]...)
+		ans.Addrs = append(ans.Addrs, rep.addrs[:rep.rotate]...)
 		ans.TTL = min(ans.TTL, rep.ttl)
 		ans.Authenticated = ans.Authenticated && rep.ad
 		if named && len(rep.names) == 0 {
@@ -132,11 +141,22 @@ func unskipped(o LookupOptions) (Family, bool) {
 	return AF_INET, true
 }
 
+// fewAddrs is up to how many addresses comparing all is quicker than a map.
+const fewAddrs = 16
+
 // unique removes the second and later of equal addresses, and what is over the
 // limit.
 func unique(addrs []netip.Addr) []netip.Addr {
-	seen := make(map[netip.Addr]bool, len(addrs))
 	list := addrs[:0]
+	if len(addrs) <= fewAddrs {
+		for _, addr := range addrs {
+			if !slices.Contains(list, addr) {
+				list = append(list, addr)
+			}
+		}
+		return list
+	}
+	seen := make(map[netip.Addr]bool, len(addrs))
 	for _, addr := range addrs {
 		if !seen[addr] && len(list) < maxAddrs {
 			seen[addr] = true

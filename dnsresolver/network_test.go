@@ -33,6 +33,7 @@ type network struct {
 	servers map[netip.AddrPort]handler
 	stream  map[netip.AddrPort]func(net.Conn) // replaces handler for TCP
 	latency time.Duration                     // of a reply
+	caching bool                              // resolvers may remember answers
 	forgets bool                              // keeps no record, for benchmarks
 	refuse  map[string]error                  // by network and address: what DialContext returns
 
@@ -250,6 +251,7 @@ func (c *memTCP) Close() error {
 func (n *network) resolver(cfg Config) *Resolver {
 	n.t.Helper()
 	cfg.Transport = n
+	cfg.Cache.Off = cfg.Cache.Off || !n.caching
 	r, err := New(cfg)
 	if err != nil {
 		n.t.Fatal(err)

@@ -163,7 +163,7 @@ func TestRotate(t *testing.T) {
 	r := newNetwork(t).resolver(Config{ResolvConfText: "nameserver 192.0.2.1\nnameserver 192.0.2.2\nnameserver 192.0.2.3\noptions rotate"})
 	first := map[string]int{}
 	for range 9 {
-		order := r.serverOrder(r.current.Load(), time.Now())
+		order := r.serverOrder(r.current.Load(), &r.current.Load().group, time.Now())
 		if len(order) != 3 {
 			t.Fatal(order)
 		}

@@ -30,6 +30,8 @@ type Resolver struct {
 	current atomic.Pointer[settings]
 	reload  sync.Mutex // held while current is replaced
 
+	cache    *cache // nil: off
+	flights  flights
 	lookups  atomic.Uint64 // number of the last one
 	rotation atomic.Uint32
 	slots    chan struct{} // one per exchange; full at maxQueries
@@ -53,6 +55,7 @@ func New(c Config) (*Resolver, error) {
 		familyGrace: firstNonZero(c.FamilyGrace, defaultFamilyGrace),
 		pinned:      netdb.HostsFromMap(c.Hosts),
 		slots:       make(chan struct{}, maxQueries),
+		cache:       newCache(c.Cache),
 	}
 	r.rotation.Store(rand.Uint32())
 	if err := r.openFiles(time.Now()); err != nil {
@@ -146,6 +149,9 @@ func (r *Resolver) Lookup(ctx context.Context, host string, o LookupOptions) (An
 		l = &lookup{r: r, host: host, id: r.lookups.Add(1), start: time.Now()}
 	}
 	ans, f, done := r.withoutDNS(ctx, name, o)
+	if !done {
+		ans, f, done = r.withoutAsking(l, name, o)
+	}
 	if !done {
 		if l == nil {
 			l = &lookup{r: r, host: host}
@@ -255,6 +261,7 @@ func (r *Resolver) settings(now time.Time) *settings {
 	s := r.cfg.settings(conf, r.env, search, r.current.Load())
 	r.current.Store(s)
 	r.reload.Unlock()
+	r.cache.flush(func(cacheKey) bool { return true })
 	r.config(Event{Note: r.cfg.ResolvConf + " read again"})
 	r.warn(conf)
 	return s

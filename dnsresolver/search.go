@@ -39,6 +39,16 @@ func (s *settings) candidates(host string) []string {
 	return list
 }
 
+// asIsFirst reports whether the first candidate is host itself.
+func (s *settings) asIsFirst(host string) bool {
+	if strings.HasSuffix(host, ".") {
+		return true
+	}
+	dots := strings.Count(host, ".")
+	asIs := !(s.options.NoTLDQuery && dots == 0 && len(s.search) > 0)
+	return asIs && (dots >= s.ndots || len(s.search) == 0)
+}
+
 // endsSearch reports whether no further candidate is to be tried after one that
 // ended with st. Silence ends the search: to go on after a loss of packets might
 // find another host of a similar name.

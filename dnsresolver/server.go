@@ -43,7 +43,7 @@ func keepServer(s Server, old *settings) *server {
 		s.Addr = netip.AddrPortFrom(s.Addr.Addr(), dnsPort)
 	}
 	if old != nil {
-		for _, have := range old.servers {
+		for _, have := range old.all() {
 			if have.Server == s {
 				return have
 			}
@@ -115,12 +115,12 @@ func (s *server) withoutEDNS(now time.Time) {
 	s.noEDNSEnd = now.Add(noEDNSTime)
 }
 
-// serverOrder returns the servers in the order to ask them: as configured, or
+// serverOrder returns the servers of a group in the order to ask them: as configured, or
 // from a moving start with rotate, and those in penalty last. A loopback server
 // that the stack would look for outside is left out: its datagrams would leave
 // by the default route and never come back.
-func (r *Resolver) serverOrder(s *settings, now time.Time) []*server {
-	n := len(s.servers)
+func (r *Resolver) serverOrder(s *settings, g *group, now time.Time) []*server {
+	n := len(g.servers)
 	start := 0
 	if s.options.Rotate && n > 1 {
 		start = int(r.rotation.Add(1) % uint32(n))
@@ -128,7 +128,7 @@ func (r *Resolver) serverOrder(s *settings, now time.Time) []*server {
 	order := make([]*server, 0, n)
 	var penalised []*server
 	for i := range n {
-		server := s.servers[(start+i)%n]
+		server := g.servers[(start+i)%n]
 		switch {
 		case !r.reachable(server):
 		case server.penalised(now):

@@ -60,7 +60,7 @@ func TestServerOrder(t *testing.T) {
 	set.servers[0].failed(now)
 	set.servers[2].failed(now)
 	var got []byte
-	for _, s := range r.serverOrder(set, now) {
+	for _, s := range r.serverOrder(set, &set.group, now) {
 		got = append(got, s.Addr.Addr().As4()[3])
 	}
 	if !slices.Equal(got, []byte{2, 4, 1, 3}) {

@@ -10,7 +10,8 @@ import (
 // settings is what a lookup goes by: Config, the environment and resolv.conf
 // put together. It is not changed after it was made.
 type settings struct {
-	servers  []*server
+	group           // of the names that no other has
+	groups   groups // of the others
 	search   []string
 	sortlist []netip.Prefix
 	ndots    int
@@ -42,6 +43,7 @@ func (c *Config) settings(conf, env *resolvConf, search []string, old *settings)
 	case conf.ndots >= 0:
 		s.ndots = conf.ndots
 	}
+	s.groups = c.groups(old)
 	for _, server := range firstNonNil(c.Servers, conf.servers) {
 		s.servers = append(s.servers, keepServer(server, old))
 	}

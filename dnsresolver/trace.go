@@ -19,6 +19,7 @@ const (
 	EventReply                   // a reply was accepted
 	EventReject                  // a message was not accepted, and the wait goes on; Err says why
 	EventFail                    // a server is given up on for now; Err says why
+	EventCache                   // the answer to a question is known; Note says for how much longer
 	EventTry                     // a candidate of the search list is about to be asked for
 	EventDone                    // the lookup is over: Addrs and, in Note, their source; or Err
 	EventConfig                  // about a configuration file: Note or Err
@@ -26,7 +27,7 @@ const (
 
 var eventNames = [...]string{
 	EventSend: "send", EventReply: "reply", EventReject: "reject", EventFail: "fail",
-	EventTry: "try", EventDone: "done", EventConfig: "config",
+	EventTry: "try", EventCache: "cache", EventDone: "done", EventConfig: "config",
 }
 
 // String returns one word.
@@ -111,6 +112,23 @@ func (l *lookup) trace(e Event) {
 	e.Time = time.Now()
 	e.Elapsed = e.Time.Sub(l.start)
 	l.r.cfg.Trace(e)
+}
+
+// traceCache tells of an answer that need not be asked for.
+func (l *lookup) traceCache(key cacheKey, rep reply) {
+	if !l.traced() {
+		return
+	}
+	e := Event{Kind: EventCache, Name: key.name, Type: key.typ.String(), Addrs: rep.addrs, TTL: rep.ttl}
+	switch {
+	case rep.status == statusNXDomain:
+		e.Note, e.TTL = "no such name", 0
+	case rep.status == statusNoData:
+		e.Note, e.TTL = "no such record", 0
+	case rep.status != statusData:
+		e.Note, e.TTL, e.Err = "failed a moment ago", 0, rep.failure.err
+	}
+	l.trace(e)
 }
 
 // traced reports whether anybody listens. The nil lookup is one that nobody
