@@ -95,7 +95,7 @@ func (d *description) readyConnected(ep tcpip.Endpoint) PollEvents {
 		return shutEvents(true, true) | pollWritable
 	}
 	ev := shutEvents(rd, wr)
-	if size > 0 {
+	if size+d.ahead() > 0 {
 		ev |= pollReadable
 	}
 	if wr || ep.Readiness(waiter.WritableEvents)&waiter.EventOut != 0 {

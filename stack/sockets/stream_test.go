@@ -156,7 +156,14 @@ func TestTimeoutKeepsPartialReads(t *testing.T) {
 			p := make([]byte, 100)
 			return p[:must[int](t)(asConn(t, s).Read(p))]
 		},
-		"ReadN":   func(t *testing.T, s *sockets.Socket) []byte { return must[[]byte](t)(s.ReadN(3)) },
+		"Poll": func(t *testing.T, s *sockets.Socket) []byte {
+			d := []sockets.PollDesc{{Sock: s, In: sockets.POLLIN}}
+			must[int](t)(s.Host().Poll(d, 0))
+			if d[0].Out != sockets.POLLIN {
+				t.Errorf("ready for %v", d[0].Out)
+			}
+			return must[[]byte](t)(s.ReadN(3))
+		},
 		"WAITALL": func(t *testing.T, s *sockets.Socket) []byte { return must[[]byte](t)(s.Recv(3, sockets.MSG_WAITALL)) },
 	}
 	a, b := pair(t)
