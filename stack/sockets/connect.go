@@ -74,7 +74,11 @@ func (s *Socket) Connect(a Sockaddr, opts ...CallOption) error {
 	if err != nil {
 		return s.withRemote("connect", a, err)
 	}
-	return s.withRemote("connect", a, s.connect(ap, &c))
+	err = s.connect(ap, &c)
+	if err == nil || err == EINPROGRESS {
+		s.d.connectedTo(a)
+	}
+	return s.withRemote("connect", a, err)
 }
 
 // peer resolves the address of a peer. AF_INET addresses are good for AF_INET6

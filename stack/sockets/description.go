@@ -35,8 +35,10 @@ type description struct {
 
 	in *inbox // received datagrams; nil for a socket of streams
 
-	reading      readahead // of a stream
-	messageState           // what option_message.go has set
+	messageState // what option_message.go has set
+
+	reading  readahead              // of a stream
+	peerName atomic.Pointer[string] // the name that Connect was given, nil for an address
 
 	rdShut, wrShut atomic.Bool // Shutdown
 

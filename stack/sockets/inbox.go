@@ -27,9 +27,10 @@ type inbox struct {
 	queue []datagram // a ring
 	head  int
 	n     int
-	ended bool   // the socket is closed
-	used  int    // bytes charged to SO_RCVBUF
-	drops uint32 // datagrams that did not fit, ever (SO_RXQ_OVFL)
+	ended bool           // the socket is closed
+	last  netip.AddrPort // sender of the datagram taken last, since connect
+	used  int            // bytes charged to SO_RCVBUF
+	drops uint32         // datagrams that did not fit, ever (SO_RXQ_OVFL)
 }
 
 // A datagram is a received message with what its headers said.
@@ -170,9 +171,24 @@ func (in *inbox) take(w *scatter, peek bool, meta *datagram) (r received, ok boo
 		meta.body = nil
 	}
 	if !peek {
+		in.last = dg.from
 		in.drop()
 	}
 	return r, true
+}
+
+// lastSender returns who sent the datagram that was taken last.
+func (in *inbox) lastSender() netip.AddrPort {
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	return in.last
+}
+
+// forgetSender makes lastSender return nothing until the next datagram.
+func (in *inbox) forgetSender() {
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	in.last = netip.AddrPort{}
 }
 
 // drop removes the oldest datagram.

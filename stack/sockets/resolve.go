@@ -11,7 +11,8 @@ import (
 // ResolveSockaddr returns a with its host as a number: what Bind, Connect and
 // SendTo do with an address that has a name, which take the first that the
 // look-up gives. The error is a *GAIError, EINVAL for a port outside 0 to
-// 65535, or EAFNOSUPPORT for an address that is neither an Inet4 nor an Inet6.
+// 65535, or EAFNOSUPPORT for an address of another
+// family.
 func (h *Host) ResolveSockaddr(ctx context.Context, a Sockaddr) (Sockaddr, error) {
 	if a == nil {
 		return nil, &Error{Op: "resolve", Num: EAFNOSUPPORT}
@@ -39,6 +40,12 @@ func (h *Host) resolve(ctx context.Context, a Sockaddr) (netip.AddrPort, error) 
 		host, port = a.Host, a.Port
 	case Inet6:
 		host, port, scope, f = a.Host, a.Port, a.ScopeID, AF_INET6
+	case *NetworkAddress:
+		ap, ok := a.AddrPort()
+		if !ok {
+			return ap, EAFNOSUPPORT
+		}
+		return ap, nil
 	default:
 		return netip.AddrPort{}, EAFNOSUPPORT
 	}
