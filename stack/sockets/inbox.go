@@ -31,6 +31,7 @@ type inbox struct {
 	last  netip.AddrPort // sender of the datagram taken last, since connect
 	used  int            // bytes charged to SO_RCVBUF
 	drops uint32         // datagrams that did not fit, ever (SO_RXQ_OVFL)
+	stamp int64          // arrival of the datagram taken last (SIOCGSTAMP), 0 = none yet
 }
 
 // A datagram is a received message with what its headers said.
@@ -166,6 +167,7 @@ func (in *inbox) take(w *scatter, peek bool, meta *datagram) (r received, ok boo
 	dg := &in.queue[in.head]
 	n, _ := w.Write(dg.body.bytes())
 	r = received{n: n, total: len(dg.body.bytes()), from: dg.from}
+	in.stamp = dg.when
 	if meta != nil {
 		*meta = *dg
 		meta.body = nil

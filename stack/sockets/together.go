@@ -58,9 +58,9 @@ func (dg *datagram) continues(first *datagram) bool {
 func (d *description) unread() int {
 	n, terr := d.ep.Load().GetSockOptInt(tcpip.ReceiveQueueSizeOption)
 	if terr != nil {
-		return 0
+		n = 0
 	}
-	return n
+	return n + d.ahead()
 }
 
 // inq is what TCP_INQ tells: the bytes that wait, or 1 when only the end does, so
