@@ -18,6 +18,9 @@ func (s *Socket) Bind(a Sockaddr) error {
 	if s.dead() {
 		return s.error("bind", ErrClosed)
 	}
+	if s.d.unix != nil {
+		return s.bindUnix(a)
+	}
 	if a == nil || a.Family() != s.d.family {
 		return &Error{Op: "bind", Num: EAFNOSUPPORT, Local: a}
 	}
@@ -70,6 +73,9 @@ func (s *Socket) Connect(a Sockaddr, opts ...CallOption) error {
 		return s.error("connect", s.d.disconnect())
 	}
 	c := s.sending(opts)
+	if s.d.unix != nil {
+		return s.withRemote("connect", a, s.connectUnix(a, &c))
+	}
 	ap, err := s.peer(c.ctx, a)
 	if err != nil {
 		return s.withRemote("connect", a, err)
@@ -223,6 +229,9 @@ func (d *description) giveUpConnect() {
 
 // disconnect is connect(AF_UNSPEC).
 func (d *description) disconnect() error {
+	if d.unix != nil {
+		return d.unix.disconnect().orNil()
+	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	ep := d.ep.Load()

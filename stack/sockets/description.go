@@ -33,7 +33,8 @@ type description struct {
 
 	soErr atomic.Int32 // an Errno that no call has told yet; see pending.go
 
-	in *inbox // received datagrams; nil for a socket of streams
+	in   *inbox      // received datagrams; nil for a socket of streams
+	unix *unixSocket // of an AF_UNIX socket, which has no endpoint
 
 	messageState // what option_message.go has set
 
@@ -106,6 +107,8 @@ func (d *description) checkKind() error {
 	switch {
 	case t < 0 || t >= maxType || p < 0 || p >= maxProtocol:
 		return &Error{Op: "socket", Num: EINVAL}
+	case f == AF_UNIX:
+		return d.checkUnix()
 	case f != AF_INET && f != AF_INET6:
 		return refuse(EAFNOSUPPORT, f.String()+" is not supported by userstack")
 	case t == SOCK_RAW && p != 0:
@@ -132,6 +135,9 @@ func (h *Host) newDescription(f Family, t Type, p Protocol) (*description, error
 	d := &description{host: h, family: f, typ: t, proto: p, wq: new(waiter.Queue)}
 	if err := d.checkKind(); err != nil {
 		return nil, err
+	}
+	if f == AF_UNIX {
+		return h.newUnix(t, p), nil
 	}
 	ep, terr := d.newEndpoint()
 	if terr != nil {
@@ -209,7 +215,12 @@ func (d *description) replaceLocked() {
 // release drops a reference. The last one closes the endpoint, after the time
 // that SO_LINGER asks for.
 func (d *description) release() {
-	if d.refs.Add(-1) > 0 {
+	left := d.refs.Add(-1)
+	if d.unix != nil {
+		d.unix.released(left == 0)
+		return
+	}
+	if left > 0 {
 		return
 	}
 	d.mu.Lock() // from here on replaceLocked leaves the endpoint alone

@@ -73,6 +73,7 @@ type Host struct {
 	defaultTimeout atomic.Int64 // time.Duration of new sockets, NoTimeout at first
 
 	table table
+	unix  unixNet
 
 	cookie              uint64 // SO_NETNS_COOKIE
 	minUnprivilegedPort int
@@ -164,7 +165,8 @@ func (h *Host) HasIPv6() bool { return h.gv.CheckNetworkProtocol(header.IPv6Prot
 func (h *Host) Close() error {
 	h.closeOnce.Do(func() {
 		h.endLookups(ErrClosed)
-		for _, s := range h.table.close() {
+		open, forgotten := h.table.close()
+		for _, s := range open {
 			s.abort()
 		}
 		close(h.closing)
@@ -172,6 +174,9 @@ func (h *Host) Close() error {
 			p.Close()
 		}
 		h.tap.close()
+		for _, d := range forgotten {
+			d.release()
+		}
 	})
 	return nil
 }

@@ -32,6 +32,9 @@ func (s *Socket) Listen(backlog int) error {
 const leastBacklog = 2
 
 func (d *description) listen(backlog int) error {
+	if d.unix != nil {
+		return d.unix.listen(backlog).orNil()
+	}
 	if !d.isTCP() {
 		return EOPNOTSUPP
 	}
@@ -84,6 +87,13 @@ func (d *description) portHasListener(ep tcpip.Endpoint) bool {
 // it is non-blocking and no connection waits, EMFILE, ErrTimeout.
 func (s *Socket) Accept(opts ...CallOption) (*Socket, Sockaddr, error) {
 	c := s.receiving(opts)
+	if s.d.unix != nil {
+		n, peer, err := s.acceptUnix(&c)
+		if err != nil {
+			return nil, nil, err
+		}
+		return n, UnixAddr{peer}, nil
+	}
 	n, peer, err := s.accept(&c)
 	if err != nil {
 		return nil, nil, err
@@ -123,6 +133,9 @@ func (s *Socket) Shutdown(how How) error {
 		return s.error("shutdown", EINVAL)
 	case s.dead():
 		return s.error("shutdown", ErrClosed)
+	case s.d.unix != nil:
+		s.d.unix.shutdown(how)
+		return nil
 	case !s.d.isTCP():
 		return s.error("shutdown", s.d.shutdownDatagram(how))
 	}

@@ -40,6 +40,9 @@ func (s *Socket) sendMessage(m *Msg, c *call, opts []CallOption) (int, error) {
 	if s.dead() {
 		return 0, ErrClosed
 	}
+	if s.d.unix != nil {
+		return s.sendMessageUnix(r, m, c)
+	}
 	if s.d.isTCP() {
 		if _, errno := s.d.shapeOf(m.Control, false); errno != 0 {
 			return 0, errno
@@ -100,6 +103,9 @@ func (s *Socket) RecvMsg(bufs [][]byte, oobLen int, opts ...CallOption) (*Msg, e
 func (s *Socket) recvMessage(m *Msg, oobLen int, c *call) error {
 	w := scatterOverAll(m.Buffers)
 	defer w.free()
+	if s.d.unix != nil {
+		return s.recvMessageUnix(m, w, oobLen, c)
+	}
 	var dg datagram
 	r := s.recvScatter(w, c, &dg)
 	if r.err != nil {

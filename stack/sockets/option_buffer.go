@@ -16,7 +16,10 @@ const (
 func sndBuf(name string, most uint32) *option {
 	return &option{name: name, only: onAll, size: 4, inherit: true,
 		read: readBuffer(most, minSendBuffer, SOCK_SNDBUF_LOCK),
-		set: func(_ *description, ep tcpip.Endpoint, v []byte) Errno {
+		set: func(d *description, ep tcpip.Endpoint, v []byte) Errno {
+			if d.unix != nil {
+				d.unix.setSendBuffer(intValue(v))
+			}
 			if ep != nil {
 				ep.SocketOptions().SetSendBufferSize(int64(intValue(v)), true)
 			}

@@ -111,6 +111,9 @@ func (d *description) protocol() int {
 }
 
 func (d *description) accepting() int {
+	if d.unix != nil {
+		return oneIf(d.unix.listens()) // also after SHUT_RD
+	}
 	return oneIf(d.isTCP() && tcp.EndpointState(d.ep.Load().State()) == tcp.StateListen)
 }
 

@@ -96,6 +96,9 @@ func (s *Socket) readStream(w *scatter, peek bool) received {
 
 // pullLocked is readStream past the bytes held.
 func (s *Socket) pullLocked(w *scatter, peek bool) received {
+	if s.d.unix != nil {
+		return s.pullUnix(w, peek)
+	}
 	ep := s.d.ep.Load()
 	res, terr := ep.Read(w, tcpip.ReadOptions{Peek: peek})
 	if terr != nil {

@@ -22,6 +22,9 @@ func (s *Socket) ready() PollEvents {
 }
 
 func (d *description) ready() PollEvents {
+	if d.unix != nil {
+		return d.unix.ready()
+	}
 	var ev PollEvents
 	if d.isTCP() {
 		ev = d.readyTCP()

@@ -60,6 +60,7 @@ type received struct {
 	n     int            // bytes in the buffer
 	total int            // length of the datagram
 	from  netip.AddrPort // sender of a datagram
+	name  string         // the same on AF_UNIX; "" for an unbound one
 	eof   bool           // n is 0 because no more will come
 	err   error
 }
@@ -73,6 +74,9 @@ func (r received) count(flags MsgFlags) int {
 
 // sender returns where a datagram came from, nil on a stream.
 func (s *Socket) sender(r received) Sockaddr {
+	if r.name != "" {
+		return UnixAddr{r.name}
+	}
 	if !r.from.IsValid() {
 		return nil
 	}
@@ -93,6 +97,9 @@ func (s *Socket) recvScatter(w *scatter, c *call, meta *datagram) received {
 		return received{err: ErrClosed}
 	}
 	defer c.done()
+	if s.d.unix != nil {
+		return s.recvUnix(w, c, nil)
+	}
 	if c.flags&MSG_ERRQUEUE != 0 {
 		return s.recvError(w, meta)
 	}

@@ -37,6 +37,12 @@ func (s *Socket) SendAll(p []byte, opts ...CallOption) (int, error) {
 // SO_BROADCAST, EAFNOSUPPORT.
 func (s *Socket) SendTo(p []byte, a Sockaddr, opts ...CallOption) (int, error) {
 	c := s.sending(opts)
+	if s.d.unix != nil {
+		r := gatherOver(p)
+		defer r.free()
+		n, err := s.sendUnix(r, a, nil, &c)
+		return n, s.withRemote("sendto", a, err)
+	}
 	if s.d.isTCP() && c.flags&MSG_FASTOPEN != 0 {
 		if err := s.connectForSend(a, opts); err != nil {
 			return 0, s.withRemote("sendto", a, err)
@@ -90,6 +96,9 @@ func (s *Socket) send(p []byte, to *tcpip.FullAddress, c *call) (n int, err erro
 // sendGather sends what r holds. The error is an Errno, one of this
 // package's, or a context's. n is exact in any case.
 func (s *Socket) sendGather(r *gather, opts tcpip.WriteOptions, c *call) (n int, err error) {
+	if s.d.unix != nil {
+		return s.sendUnix(r, nil, nil, c)
+	}
 	size := r.Len()
 	switch {
 	case c.flags&MSG_OOB != 0:

@@ -2,6 +2,7 @@ package sockets
 
 import (
 	"net/netip"
+	"runtime"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -15,11 +16,13 @@ import (
 type Socket struct {
 	host *Host
 	d    *description
-	fd   atomic.Int64 // -1 once closed
+	fd   atomic.Int64 // -1 once closed or detached
+	as   *socketKind  // what FromFD was told that it is, nil otherwise
 
 	done      chan struct{} // closed by Close
 	watched   atomic.Bool   // a Poller knows it, or did
 	closeOnce sync.Once
+	cleanup   runtime.Cleanup // what happens when nobody closes it
 }
 
 // Socket makes a socket, as socket(2) does. A protocol of 0 is TCP for
@@ -48,7 +51,7 @@ func (h *Host) newSocket(op string, d *description) (*Socket, error) {
 	s := &Socket{host: h, d: d, done: make(chan struct{})}
 	err := error(ErrClosed)
 	if !isClosed(h.stack.Closing()) {
-		err = h.table.add(s)
+		err = h.table.add(s, false)
 	}
 	if err != nil {
 		d.release()
@@ -63,42 +66,33 @@ func (h *Host) TCP() (*Socket, error) { return h.Socket(AF_INET, SOCK_STREAM, 0)
 // UDP makes an AF_INET UDP socket.
 func (h *Host) UDP() (*Socket, error) { return h.Socket(AF_INET, SOCK_DGRAM, 0) }
 
-// Dup returns another descriptor of the same socket (dup(2)): both share the
-// timeout, the options and the connection, which ends when both are closed.
-func (s *Socket) Dup() (*Socket, error) {
-	s.d.mu.Lock()
-	if s.closed() {
-		s.d.mu.Unlock()
-		return nil, s.error("dup", ErrClosed)
-	}
-	s.d.refs.Add(1)
-	s.d.mu.Unlock()
-	return s.host.newSocket("dup", s.d)
-}
-
 // Close closes the descriptor. The socket itself is closed with its last
 // descriptor: data already queued is still sent, a connection with unread data
 // is reset, and SO_LINGER holds as in socket(7). Blocked calls on this Socket
 // return ErrClosed. A second Close does nothing.
 func (s *Socket) Close() error {
-	s.shut(func(d *description) { d.release() })
+	s.shut(s.host.table.remove, func(d *description) { d.release() })
 	return nil
 }
 
 // abort is Close without grace: the peer sees a reset.
 func (s *Socket) abort() {
-	s.shut(func(d *description) {
-		d.ep.Load().Abort()
+	s.shut(s.host.table.remove, func(d *description) {
+		if d.unix == nil {
+			d.ep.Load().Abort()
+		}
 		d.release()
 	})
 }
 
-func (s *Socket) shut(end func(*description)) {
+// shut makes every call on s end. leave gives its number up, and end its
+// reference.
+func (s *Socket) shut(leave func(*Socket), end func(*description)) {
 	s.closeOnce.Do(func() {
 		s.d.mu.Lock() // Dup must see either an open socket or a closed one
 		close(s.done)
 		s.d.mu.Unlock()
-		s.host.table.remove(s)
+		leave(s)
 		s.d.wq.Notify(closedEvent)
 		if s.watched.Load() {
 			for _, p := range s.host.openPollers() {
@@ -129,15 +123,31 @@ func (s *Socket) Fileno() int { return int(s.fd.Load()) }
 // Host returns the Host that made the socket.
 func (s *Socket) Host() *Host { return s.host }
 
-// Family returns the family given to Host.Socket.
-func (s *Socket) Family() Family { return s.d.family }
+// Family returns the family given to Host.Socket or Host.FromFD.
+func (s *Socket) Family() Family {
+	if s.as != nil {
+		return s.as.family
+	}
+	return s.d.family
+}
 
-// Type returns the type given to Host.Socket, without SOCK_NONBLOCK.
-func (s *Socket) Type() Type { return s.d.typ }
+// Type returns the type given to Host.Socket or Host.FromFD, without
+// SOCK_NONBLOCK.
+func (s *Socket) Type() Type {
+	if s.as != nil {
+		return s.as.typ
+	}
+	return s.d.typ
+}
 
-// Proto returns the protocol given to Host.Socket; SO_PROTOCOL has the one in
-// effect.
-func (s *Socket) Proto() Protocol { return s.d.proto }
+// Proto returns the protocol given to Host.Socket or Host.FromFD; SO_PROTOCOL
+// has the one in effect.
+func (s *Socket) Proto() Protocol {
+	if s.as != nil {
+		return s.as.proto
+	}
+	return s.d.proto
+}
 
 // SetTimeout sets how long calls may block: NoTimeout for ever, 0 not at all,
 // or at most d. Calls that are blocked already keep theirs. The timeout is
@@ -171,6 +181,9 @@ func (s *Socket) GetSockName() (Sockaddr, error) {
 	if s.closed() {
 		return nil, s.error("getsockname", ErrClosed)
 	}
+	if s.d.unix != nil {
+		return UnixAddr{s.d.unix.ownName()}, nil
+	}
 	return sockaddr(s.d.family, s.localAddr()), nil
 }
 
@@ -179,6 +192,13 @@ func (s *Socket) GetSockName() (Sockaddr, error) {
 func (s *Socket) GetPeerName() (Sockaddr, error) {
 	if s.closed() {
 		return nil, s.error("getpeername", ErrClosed)
+	}
+	if s.d.unix != nil {
+		name, errno := s.d.unix.peerName()
+		if errno != 0 {
+			return nil, s.error("getpeername", errno)
+		}
+		return UnixAddr{name}, nil
 	}
 	ap, errno := s.remoteAddr()
 	if errno != 0 {

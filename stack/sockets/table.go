@@ -1,6 +1,9 @@
 package sockets
 
-import "sync"
+import (
+	"sync"
+	"weak"
+)
 
 // firstFD is the lowest descriptor number of a Host that asks for no other: the
 // one after standard error.
@@ -10,13 +13,21 @@ const firstFD = 3
 const maxFDs = 1 << 20
 
 // A table gives sockets their descriptor numbers, the lowest free one first, as
-// open(2) requires.
+// open(2) requires. It does not keep a Socket from being collected when the
+// program has forgotten it, unless the number itself is what the program holds.
 type table struct {
 	mu     sync.Mutex
 	base   int
-	socks  []*Socket // by number less base; nil where free
-	free   int       // no number below base+free is free
+	slots  []slot // by number less base
+	free   int    // no number below base+free is free
 	closed bool
+}
+
+// A slot is a descriptor number; d is nil where it is free.
+type slot struct {
+	d    *description
+	sock weak.Pointer[Socket]
+	held *Socket // of a number that no Socket of the program's stands for; nil otherwise
 }
 
 func (t *table) init(base int) {
@@ -26,26 +37,51 @@ func (t *table) init(base int) {
 	}
 }
 
-// add gives s a number. It fails with EMFILE when there are too many, and with
-// ErrClosed when the Host is.
-func (t *table) add(s *Socket) error {
+// add gives s a number, and holds s if the program will only have that. It
+// fails with EMFILE when there are too many, and with ErrClosed when the Host
+// is.
+func (t *table) add(s *Socket, hold bool) error {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if t.closed {
 		return ErrClosed
 	}
-	for t.free < len(t.socks) && t.socks[t.free] != nil {
+	for t.free < len(t.slots) && t.slots[t.free].d != nil {
 		t.free++
 	}
 	if t.free == maxFDs {
 		return EMFILE
 	}
-	if t.free == len(t.socks) {
-		t.socks = append(t.socks, nil)
+	if t.free == len(t.slots) {
+		t.slots = append(t.slots, slot{})
 	}
-	t.socks[t.free] = s
+	entry := slot{d: s.d, sock: weak.Make(s)}
 	s.fd.Store(int64(t.base + t.free))
+	if hold {
+		entry.held = s
+	} else {
+		s.watchLocked()
+	}
+	t.slots[t.free] = entry
 	t.free++
+	return nil
+}
+
+// slotOf returns the slot of a number, nil where there is none.
+func (t *table) slotOf(fd int) *slot {
+	if i := fd - t.base; i >= 0 && i < len(t.slots) && t.slots[i].d != nil {
+		return &t.slots[i]
+	}
+	return nil
+}
+
+// get returns the Socket of a number, nil if there is none.
+func (t *table) get(fd int) *Socket {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if e := t.slotOf(fd); e != nil {
+		return e.sock.Value()
+	}
 	return nil
 }
 
@@ -53,24 +89,76 @@ func (t *table) add(s *Socket) error {
 func (t *table) remove(s *Socket) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	i := int(s.fd.Swap(-1)) - t.base
-	if i < 0 || i >= len(t.socks) || t.socks[i] != s {
-		return
-	}
-	t.socks[i] = nil
-	t.free = min(t.free, i)
+	s.cleanup.Stop()
+	t.removeLocked(int(s.fd.Swap(-1)), weak.Make(s))
 }
 
-// close refuses further sockets and returns those there are.
-func (t *table) close() []*Socket {
+// forget frees the number of a Socket that is gone, and reports whether it still
+// had it.
+func (t *table) forget(fd int, s weak.Pointer[Socket]) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.removeLocked(fd, s)
+}
+
+func (t *table) removeLocked(fd int, s weak.Pointer[Socket]) bool {
+	e := t.slotOf(fd)
+	if e == nil || e.sock != s {
+		return false
+	}
+	*e = slot{}
+	t.free = min(t.free, fd-t.base)
+	return true
+}
+
+// exchange gives the number of s to n, which the table holds from now on. It
+// returns the number, -1 if s has none.
+func (t *table) exchange(s, n *Socket) int {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	s.cleanup.Stop()
+	fd := int(s.fd.Swap(-1))
+	e := t.slotOf(fd)
+	if e == nil || e.sock != weak.Make(s) {
+		return -1
+	}
+	*e = slot{d: n.d, sock: weak.Make(n), held: n}
+	n.fd.Store(int64(fd))
+	return fd
+}
+
+// take is get, and leaves the Socket to the program if the table held it.
+func (t *table) take(fd int) *Socket {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	e := t.slotOf(fd)
+	if e == nil {
+		return nil
+	}
+	s := e.sock.Value()
+	if e.held != nil {
+		e.held = nil
+		s.watchLocked()
+	}
+	return s
+}
+
+// close refuses further sockets and returns those there are, and the
+// descriptions of forgotten ones, whose references become the caller's.
+func (t *table) close() (open []*Socket, forgotten []*description) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.closed = true
-	var open []*Socket
-	for _, s := range t.socks {
-		if s != nil {
-			open = append(open, s)
+	for i, e := range t.slots {
+		if e.d == nil {
+			continue
 		}
+		if s := e.sock.Value(); s != nil {
+			open = append(open, s)
+			continue
+		}
+		forgotten = append(forgotten, e.d)
+		t.slots[i] = slot{}
 	}
-	return open
+	return open, forgotten
 }
