@@ -114,7 +114,7 @@ func (u *unixSocket) readyLocked() PollEvents {
 	if u.connects() && u.state == unixIdle {
 		ev |= POLLHUP
 	}
-	if u.queue.n > 0 || len(u.pending) > 0 {
+	if u.queue.n > 0 || len(u.pending) > 0 || u.d.ahead() > 0 {
 		ev |= pollReadable
 	}
 	if u.writableLocked() && !u.peerFullLocked() {
