@@ -1,6 +1,7 @@
 package sockets
 
 import (
+	"context"
 	"errors"
 	"net"
 )
@@ -95,6 +96,10 @@ func gaiError(name string, err error) *GAIError {
 	}
 	var dns *net.DNSError
 	switch {
+	case errors.Is(err, context.Canceled):
+		return &GAIError{Code: EAI_CANCELED, Name: name, Err: err}
+	case errors.Is(err, context.DeadlineExceeded):
+		return &GAIError{Code: EAI_AGAIN, Name: name, Err: err}
 	case errors.As(err, &dns) && dns.IsNotFound:
 		return &GAIError{Code: EAI_NONAME, Name: name, Err: err}
 	case errors.As(err, &dns) && (dns.IsTimeout || dns.IsTemporary):

@@ -127,7 +127,7 @@ func TestGetAddrInfoDNS(t *testing.T) {
 	list, err = a.GetAddrInfo("alias.example.test", "", &sockets.AddrInfoHints{
 		Family: sockets.AF_INET, Type: sockets.SOCK_DGRAM, Flags: sockets.AI_CANONNAME,
 	})
-	if got := entries(list); err != nil || !slices.Equal(got, []string{"AF_INET 2 17 10.77.0.2:0 (www.example.test)", "AF_INET 2 17 10.77.0.9:0"}) {
+	if got := entries(list); err != nil || !slices.Equal(got, []string{"AF_INET 2 17 10.77.0.2:0 (www.example.test)"}) {
 		t.Errorf("%q, %v", got, err)
 	}
 	_, err = a.GetAddrInfo("nx.example.test", "80", nil)
@@ -173,8 +173,10 @@ func TestCloseEndsLookup(t *testing.T) {
 	}()
 	<-started
 	a.Close()
-	if err := <-errs; err == nil {
-		t.Error("the look-up succeeded")
+	err := <-errs
+	wantGAI(t, err, sockets.EAI_CANCELED)
+	if !errors.Is(err, sockets.ErrClosed) {
+		t.Errorf("error %v, want ErrClosed", err)
 	}
 }
 

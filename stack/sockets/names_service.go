@@ -51,14 +51,24 @@ type hostNames struct {
 func (n hostNames) Lookup(ctx context.Context, name string, o netdb.LookupOptions) (netdb.Answer, error) {
 	ctx, done := n.context(ctx)
 	defer done()
-	return n.to.Lookup(ctx, name, o)
+	ans, err := n.to.Lookup(ctx, name, o)
+	return ans, n.closed(name, err)
 }
 
 // LookupAddr asks for the names of an address.
 func (n hostNames) LookupAddr(ctx context.Context, addr netip.Addr) ([]string, error) {
 	ctx, done := n.context(ctx)
 	defer done()
-	return n.to.LookupAddr(ctx, addr)
+	names, err := n.to.LookupAddr(ctx, addr)
+	return names, n.closed(addr.String(), err)
+}
+
+// closed says that a look-up failed because the Host was closed, where it was.
+func (n hostNames) closed(name string, err error) error {
+	if err == nil || n.h.lookups.Err() == nil {
+		return err
+	}
+	return &GAIError{Code: EAI_CANCELED, Name: name, Err: ErrClosed}
 }
 
 // context returns a context that ends with ctx and with the Host. The caller
