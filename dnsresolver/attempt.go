@@ -150,7 +150,13 @@ func (a *attempt) ask(ctx context.Context, payload uint16) (*wire.Message, error
 		AD:      a.x.l.set.options.TrustAD,
 		UDPSize: payload,
 	}
-	if a.x.l.overTCP(a.server) {
+	if a.server.Proto.secure() {
+		q.Pad = padBlock
+	}
+	switch {
+	case a.server.Proto == ProtoHTTPS:
+		return a.askHTTPS(ctx, q)
+	case a.x.l.overTCP(a.server):
 		return a.askTCP(ctx, q)
 	}
 	msg, err := a.askUDP(ctx, q)
@@ -174,13 +180,13 @@ func (a *attempt) goOn(why eventKind) bool {
 }
 
 // overTCP reports whether s is only ever asked over TCP.
-func (l *lookup) overTCP(s *server) bool { return s.Proto == ProtoTCP || l.set.options.UseVC }
+func (l *lookup) overTCP(s *server) bool { return s.Proto != ProtoUDP || l.set.options.UseVC }
 
 func (a *attempt) network() string {
-	if a.x.l.overTCP(a.server) {
+	if a.server.Proto == ProtoUDP && a.x.l.overTCP(a.server) {
 		return "tcp"
 	}
-	return "udp"
+	return a.server.Proto.String()
 }
 
 // judge says what an accepted reply to q is worth.

@@ -2,12 +2,12 @@ package dnsresolver
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"net"
 	"net/netip"
 	"slices"
-	"strings"
 	"time"
 )
 
@@ -39,58 +39,6 @@ type NIC struct {
 	Addrs []netip.Prefix // addresses with the length of their subnet
 }
 
-// Proto is how a server is talked to.
-type Proto int
-
-const (
-	ProtoUDP Proto = iota // UDP, and TCP for what does not fit (RFC 7766)
-	ProtoTCP              // TCP only
-)
-
-// Server is a DNS server that resolves recursively.
-type Server struct {
-	Addr  netip.AddrPort // the port 0 means 53
-	Proto Proto
-}
-
-// ParseServer reads a server in the form ADDRESS, ADDRESS:PORT, [ADDRESS]:PORT,
-// and the same after "udp://" or "tcp://".
-func ParseServer(text string) (Server, error) {
-	var s Server
-	rest := text
-	if scheme, after, ok := strings.Cut(text, "://"); ok {
-		switch scheme {
-		case "udp":
-		case "tcp":
-			s.Proto = ProtoTCP
-		default:
-			return Server{}, fmt.Errorf("DNS server %q: unknown scheme %q", text, scheme)
-		}
-		rest = after
-	}
-	if addr, err := netip.ParseAddrPort(rest); err == nil {
-		s.Addr = addr
-		return s, nil
-	}
-	if len(rest) > 1 && rest[0] == '[' && rest[len(rest)-1] == ']' {
-		rest = rest[1 : len(rest)-1]
-	}
-	addr, err := netip.ParseAddr(rest)
-	if err != nil {
-		return Server{}, fmt.Errorf("DNS server %q: want an address, or an address and a port", text)
-	}
-	s.Addr = netip.AddrPortFrom(addr, dnsPort)
-	return s, nil
-}
-
-// String returns the form that ParseServer reads.
-func (s Server) String() string {
-	if s.Proto == ProtoTCP {
-		return "tcp://" + s.Addr.String()
-	}
-	return s.Addr.String()
-}
-
 // Config says how to resolve. Transport is required; of the rest the zero value
 // works. What Config gives wins over the resolv.conf file, and that over the
 // defaults.
@@ -109,6 +57,9 @@ type Config struct {
 	Servers []Server
 	// Groups are the domains that other servers are asked for.
 	Groups []Group
+	// TLS is what certificates of ProtoTLS and ProtoHTTPS servers are checked
+	// with; ServerName is set for each server. Nil: the system's roots.
+	TLS *tls.Config
 	// Search lists the domains to try a name in, at most 32. Nil: those of the
 	// resolv.conf file, or else the domain of Hostname. Empty but not nil: none.
 	Search []string

@@ -64,7 +64,7 @@ func TestParseServer(t *testing.T) {
 			t.Errorf("%v does not read back: %v, %v", s, again, err)
 		}
 	}
-	for _, text := range []string{"", "host", "192.0.2.1:", "192.0.2.1:70000", "192.0.2.1 ", "https://192.0.2.1", "::1:53:x", "]["} {
+	for _, text := range []string{"", "host", "192.0.2.1:", "192.0.2.1:70000", "192.0.2.1 ", "quic://192.0.2.1", "::1:53:x", "]["} {
 		if s, err := ParseServer(text); err == nil {
 			t.Errorf("%q: %v", text, s)
 		}

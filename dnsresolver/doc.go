@@ -33,6 +33,10 @@
 // time ask once. Config.Groups gives domains servers of their own (split DNS),
 // and no other server learns of the names in them.
 //
+// A Server may be asked over TLS or HTTPS (RFC 7858, RFC 8484). It must prove who it
+// is, by its certificate or by a pinned key; when it cannot, the next server is
+// asked, and never the same one in the clear. Queries are padded (RFC 8467).
+//
 // Each query over UDP has a socket, a port and a random ID of its own. A reply counts only
 // if it repeats the ID and the question exactly; anything else is dropped and the
 // wait goes on. Of a reply only the chain of aliases that begins at the name
@@ -60,7 +64,7 @@
 // An answer has at most 1,024 addresses, a hosts file 64 MiB.
 //
 // A, AAAA and PTR records are looked up, over UDP and TCP; up to four TCP
-// connections to a server are kept for ten seconds. There is no DNS over TLS or
-// HTTPS, no mDNS, no DNSSEC validation. Of RFC 6724, the rules that need to know of deprecated
+// connections to a server are kept for ten seconds. There is no mDNS, no DNS over
+// QUIC, no DNSSEC validation. Of RFC 6724, the rules that need to know of deprecated
 // source addresses, mobile homes and tunnels are left out.
 package dnsresolver

@@ -138,15 +138,3 @@ func (s *settings) key(name string, t wire.Type) cacheKey {
 	name = netdb.FoldName(name)
 	return cacheKey{name: name, typ: t, group: s.groupOf(name)}
 }
-
-func validateServers(list []Server) error {
-	if len(list) > maxServers {
-		return fmt.Errorf("%d servers, more than %d", len(list), maxServers)
-	}
-	for _, s := range list {
-		if !s.Addr.IsValid() || s.Proto != ProtoUDP && s.Proto != ProtoTCP {
-			return fmt.Errorf("server %v: no address or unknown protocol", s.Addr)
-		}
-	}
-	return nil
-}

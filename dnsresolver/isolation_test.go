@@ -19,10 +19,13 @@ var allowedUse = map[string][]string{
 	"net": {"Conn", "DNSError", "ErrClosed", "Error", "UnknownNetworkError"},
 	// The codec and nothing of the client.
 	"github.com/miekg/dns": {
-		"ClassINET", "Fqdn", "Msg", "MsgHdr", "OPT", "Question", "RR", "RR_Header", "RcodeBadVers", "RcodeFormatError",
+		"ClassINET", "EDNS0", "EDNS0_PADDING", "Fqdn", "Msg", "MsgHdr", "OPT", "Question", "RR", "RR_Header", "RcodeBadVers", "RcodeFormatError",
 		"RcodeNameError", "RcodeNotImplemented", "RcodeRefused", "RcodeServerFailure", "RcodeSuccess", "RcodeToString",
 		"Type", "TypeA", "TypeAAAA", "TypeCNAME", "TypeNS", "TypeOPT", "TypePTR", "TypeSOA", "UnpackDomainName",
 	},
+	// TLS on connections that exist, and HTTP on those that Config.Transport makes.
+	"crypto/tls": {"Client", "Config", "ConnectionState", "VersionTLS12"},
+	"net/http":   {"MethodPost", "NewRequestWithContext", "StatusOK", "Transport"},
 	// Files and the environment only.
 	"os": {"ErrDeadlineExceeded", "Getenv", "LookupEnv", "Open", "SameFile", "Stat"},
 }
@@ -30,7 +33,7 @@ var allowedUse = map[string][]string{
 // allowedImports are the packages that cannot reach a network.
 var allowedImports = []string{
 	"bytes", "cmp", "context", "crypto/rand", "embed", "encoding/binary", "errors", "fmt", "hash/maphash", "io", "io/fs", "iter", "math/bits",
-	"math/rand/v2", "net/netip", "slices", "strconv", "strings", "sync", "sync/atomic", "time", "unicode/utf8", "golang.org/x/net/idna",
+	"math/rand/v2", "net/netip", "net/url", "slices", "strconv", "strings", "sync", "sync/atomic", "time", "unicode/utf8", "golang.org/x/net/idna",
 	"github.com/userstack/userstack/dnsresolver/internal/wire", "github.com/userstack/userstack/dnsresolver/netdb",
 }
 
@@ -64,7 +67,9 @@ func TestKernelIsolationGate(t *testing.T) {
 		`import _ "net"`,
 		`import "syscall"; var _ = syscall.Socket`,
 		`import "golang.org/x/sys/unix"`,
-		`import "net/http"`,
+		`import "net/http"; var _ = http.Get`,
+		`import "net/http"; var _ = http.DefaultClient`,
+		`import "crypto/tls"; var _ = tls.Dial`,
 		`import "os/exec"`,
 		`import "os"; var _ = os.OpenFile`,
 		`import "gvisor.dev/gvisor/pkg/tcpip"`,

@@ -27,6 +27,7 @@ type server struct {
 	slots chan struct{} // one per query in flight; full at maxPerServer
 
 	streams streams
+	web     web
 
 	mu           sync.Mutex
 	measured     bool          // srtt and rttvar hold something
@@ -40,7 +41,7 @@ type server struct {
 // that its history survives a reload, or else a new one.
 func keepServer(s Server, old *settings) *server {
 	if s.Addr.Port() == 0 {
-		s.Addr = netip.AddrPortFrom(s.Addr.Addr(), dnsPort)
+		s.Addr = netip.AddrPortFrom(s.Addr.Addr(), schemes[s.Proto].port)
 	}
 	if old != nil {
 		for _, have := range old.all() {

@@ -50,6 +50,11 @@ func (a *attempt) openStream(ctx context.Context) (*stream, error) {
 	if err != nil {
 		return nil, err
 	}
+	if a.server.Proto == ProtoTLS {
+		if conn, err = a.handshake(ctx, conn); err != nil {
+			return nil, streamError(ctx, err)
+		}
+	}
 	st := newStream(conn)
 	a.server.streams.add(st)
 	stop := context.AfterFunc(r.closing, func() { st.end(net.ErrClosed) })
@@ -78,7 +83,8 @@ func (a *attempt) askStream(ctx context.Context, st *stream, q wire.Query, begun
 	if err := st.write(ctx, append(framed, packet...)); err != nil {
 		return nil, streamError(ctx, err)
 	}
-	a.traceSend("tcp", q, len(packet))
+	network := a.streamNetwork()
+	a.traceSend(network, q, len(packet))
 	for range maxRejects {
 		var b []byte
 		select {
@@ -93,16 +99,24 @@ func (a *attempt) askStream(ctx context.Context, st *stream, q wire.Query, begun
 		}
 		msg, err := acceptTCP(q, b)
 		if errors.Is(err, errReject) {
-			a.traceReject("tcp", q, len(b), err)
+			a.traceReject(network, q, len(b), err)
 			continue
 		}
 		if a.x.l.overTCP(a.server) {
 			a.server.sample(time.Since(begun))
 		}
-		a.traceReply("tcp", q, msg, len(b), time.Since(begun), err)
+		a.traceReply(network, q, msg, len(b), time.Since(begun), err)
 		return msg, err
 	}
 	return nil, errForged
+}
+
+// streamNetwork is what a query over a stream is said to go over.
+func (a *attempt) streamNetwork() string {
+	if a.server.Proto == ProtoTLS {
+		return ProtoTLS.String()
+	}
+	return ProtoTCP.String()
 }
 
 // acceptTCP is accept for a message from a stream, which is never cut off.

@@ -34,7 +34,7 @@ func (s *settings) addFlags(f *pflag.FlagSet) {
 	f.Var(list("PREFIX", &s.addrs, netip.ParsePrefix), "addr", "an address of this stack, as 10.0.0.2/24 (repeatable)")
 	f.Var(list("ADDR", &s.gateways, netip.ParseAddr), "gateway", "the next hop of the default route (once per IP version)")
 	f.Var(list("DST[,VIA]", &s.routes, parseRoute), "route", "a route, as 10.1.0.0/16 or 10.1.0.0/16,10.0.0.1 (repeatable)")
-	f.Var(list("SERVER", &s.dns, dnsresolver.ParseServer), "dns", "a DNS server, as 10.0.0.1 or tcp://[fd00::1]:53 (repeatable)")
+	f.Var(list("SERVER", &s.dns, dnsresolver.ParseServer), "dns", "a DNS server, as 10.0.0.1, tcp://[fd00::1]:53, tls://9.9.9.9#dns.quad9.net or https://9.9.9.9/dns-query (repeatable)")
 	f.StringVar(&s.hosts, "hosts", "", "a `FILE` of names in the form of hosts(5)")
 	f.Var(&mtuValue{&s.mtu}, "mtu", "the largest IP packet, 1280 to 65535 bytes (default that of the link)")
 	f.Var(&impairValue{&s.impair}, "impair", "treat packets badly: loss=5%,delay=20ms,seed=1 (see \"userstack help network\")")

@@ -106,6 +106,9 @@ type Query struct {
 	// UDPSize is the payload size to advertise in an OPT record, in bytes.
 	// Zero sends no OPT record.
 	UDPSize uint16
+	// Pad makes the length of a query with an OPT record a multiple of this (RFC
+	// 7830), in bytes. Zero: no padding.
+	Pad int
 }
 
 // Pack returns the bytes of q. It fails for a name that does not fit the wire:
@@ -126,15 +129,36 @@ func (q Query) Pack() ([]byte, error) {
 	if err != nil {
 		return nil, fmt.Errorf("DNS query for %s: %w", q.Name, err)
 	}
+	if err := q.checkLength(len(b)); err != nil {
+		return nil, err
+	}
+	if q.Pad > 0 && q.UDPSize != 0 {
+		return pad(&m, len(b), q.Pad)
+	}
+	return b, nil
+}
+
+// pad packs m with padding, without which it has size bytes.
+func pad(m *dns.Msg, size, block int) ([]byte, error) {
+	short := (block - (size+optionHeader)%block) % block
+	m.IsEdns0().Option = []dns.EDNS0{&dns.EDNS0_PADDING{Padding: make([]byte, short)}}
+	return m.Pack()
+}
+
+const optionHeader = 4 // bytes of an EDNS option's code and length (RFC 6891 section 6.1.2)
+
+// checkLength fails for a name that is too long, given the length of the packed
+// query without padding.
+func (q Query) checkLength(length int) error {
 	// The library does not check the length of the whole name.
-	length := len(b) - HeaderLen - questionTail
+	length -= HeaderLen + questionTail
 	if q.UDPSize != 0 {
 		length -= minRecord
 	}
 	if length > maxName {
-		return nil, fmt.Errorf("DNS query for %s: name of %d bytes", q.Name, length)
+		return fmt.Errorf("DNS query for %s: name of %d bytes", q.Name, length)
 	}
-	return b, nil
+	return nil
 }
 
 // Head is the header of a message and its first question.
