@@ -32,7 +32,7 @@ var allowedUse = map[string][]string{
 
 // allowedImports are the packages that cannot reach a network.
 var allowedImports = []string{
-	"bytes", "cmp", "context", "crypto/rand", "embed", "encoding/binary", "errors", "fmt", "hash/maphash", "io", "io/fs", "iter", "math/bits",
+	"bytes", "cmp", "context", "crypto/rand", "crypto/sha256", "embed", "encoding/base64", "encoding/binary", "errors", "fmt", "hash/maphash", "io", "io/fs", "iter", "math/bits",
 	"math/rand/v2", "net/netip", "net/url", "slices", "strconv", "strings", "sync", "sync/atomic", "time", "unicode/utf8", "golang.org/x/net/idna",
 	"github.com/userstack/userstack/dnsresolver/internal/wire", "github.com/userstack/userstack/dnsresolver/netdb",
 }
