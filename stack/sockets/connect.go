@@ -41,11 +41,17 @@ func (d *description) bind(ap netip.AddrPort) error {
 	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
+	d.reviveLocked()
 	ep := d.ep.Load()
 	switch terr := d.bindTo(ep, full); terr.(type) {
 	case nil:
 	case *tcpip.ErrNoPortAvailable:
 		return EADDRINUSE
+	case *tcpip.ErrInvalidEndpointState, *tcpip.ErrAlreadyBound:
+		if !d.local(full) {
+			return EADDRNOTAVAIL // which Linux looks at first
+		}
+		return EINVAL
 	default:
 		return errnoOf(terr)
 	}
@@ -77,6 +83,9 @@ func (s *Socket) Connect(a Sockaddr, opts ...CallOption) error {
 		return s.withRemote("connect", a, s.connectUnix(a, &c))
 	}
 	ap, err := s.peer(c.ctx, a)
+	if err == EAFNOSUPPORT && s.d.isTCP() {
+		ap, err = netip.AddrPort{}, nil // what came of the last attempt is told first
+	}
 	if err != nil {
 		return s.withRemote("connect", a, err)
 	}
@@ -117,13 +126,12 @@ func (s *Socket) ConnectEx(a Sockaddr, opts ...CallOption) (Errno, error) {
 }
 
 func (s *Socket) connect(dst netip.AddrPort, c *call) error {
-	full, errno := s.d.destination(dst)
-	if errno != 0 {
-		return errno
+	if !s.d.isTCP() {
+		return s.d.tryConnectDatagram(dst)
 	}
 	defer c.done()
 	for {
-		err := s.d.tryConnect(full)
+		err := s.d.tryConnect(dst)
 		if err != EINPROGRESS && err != EALREADY || !c.blocks() {
 			return err
 		}
@@ -165,66 +173,6 @@ func (d *description) notUnicast(full tcpip.FullAddress) bool {
 	a := full.Addr
 	return a == header.IPv4Broadcast || header.IsV4MulticastAddress(a) || header.IsV6MulticastAddress(a) ||
 		d.host.gv.IsSubnetBroadcast(full.NIC, translate.Protocol(translate.NetipAddr(a)), a)
-}
-
-// tryConnect starts a connect or asks how it ended. The error is nil,
-// EINPROGRESS, EALREADY, or why the attempt failed; then the endpoint has been
-// replaced.
-func (d *description) tryConnect(full tcpip.FullAddress) error {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	ep := d.ep.Load()
-	if d.isTCP() {
-		switch state := tcp.EndpointState(ep.State()); {
-		case state == tcp.StateListen:
-			return EISCONN // T20
-		case state == tcp.StateError && !d.connecting:
-			return EISCONN // was connected, until a reset
-		case state == tcp.StateError || state == tcp.StateClose && d.connecting:
-			errno := d.takeError()
-			if errno == 0 {
-				errno = ECONNABORTED // SO_ERROR has told why, as on Linux
-			}
-			d.connectFailedLocked()
-			return errno
-		}
-	}
-	// Asking again is what reports success, and makes a later Connect say
-	// EISCONN (T28).
-	switch terr := d.startConnectLocked(ep, full); terr.(type) {
-	case nil:
-		d.connecting = false
-		return nil
-	case *tcpip.ErrConnectStarted:
-		d.connecting = true
-		d.soErr.Store(0) // of an earlier connection
-		return EINPROGRESS
-	case *tcpip.ErrAlreadyConnecting:
-		return EALREADY
-	case *tcpip.ErrAlreadyConnected:
-		return EISCONN
-	case *tcpip.ErrNoPortAvailable:
-		d.connectFailedLocked()
-		return EADDRNOTAVAIL
-	default:
-		d.connectFailedLocked()
-		return errnoOf(terr)
-	}
-}
-
-// connectFailedLocked makes the socket fit for another attempt.
-func (d *description) connectFailedLocked() {
-	if d.isTCP() {
-		d.replaceLocked()
-	}
-}
-
-func (d *description) giveUpConnect() {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	if d.connecting && !tcpConnected(d.ep.Load()) {
-		d.connectFailedLocked()
-	}
 }
 
 // disconnect is connect(AF_UNSPEC).

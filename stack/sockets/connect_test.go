@@ -188,7 +188,8 @@ func TestT20ConnectInOtherStates(t *testing.T) {
 	wantErrno(t, l.Connect(addr), sockets.EISCONN)
 	client, _ := connected(t, a, b)
 	wantErrno(t, client.Connect(addr), sockets.EISCONN)
-	wantErrno(t, client.Connect(sockets.Inet6{Host: "::1", Port: 1}), sockets.EAFNOSUPPORT)
+	wantErrno(t, client.Connect(sockets.Inet6{Host: "::1", Port: 1}), sockets.EISCONN) // the address does not come to be looked at
+	wantErrno(t, tcpSocket(t, a).Connect(sockets.Inet6{Host: "::1", Port: 1}), sockets.EAFNOSUPPORT)
 	wantErrno(t, tcpSocket(t, a).Connect(sockets.Inet4{Host: addrB, Port: 70000}), sockets.EINVAL)
 	var gai *sockets.GAIError
 	if err := tcpSocket(t, a).Connect(sockets.Inet4{Host: "www.example", Port: 1}); !errors.As(err, &gai) || gai.Code != sockets.EAI_NONAME {

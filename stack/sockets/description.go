@@ -43,6 +43,8 @@ type description struct {
 
 	rdShut, wrShut atomic.Bool // Shutdown
 
+	ghost atomic.Uint32 // port that the socket had before it was unbound; see localAddr
+
 	rcvTimeo, sndTimeo atomic.Int64 // time.Duration: 0 = none, negative = at once
 
 	// What options say, for those who ask often.
@@ -53,10 +55,10 @@ type description struct {
 	portRange                atomic.Uint32 // IP_LOCAL_PORT_RANGE
 	bytesSent, bytesReceived atomic.Uint64 // for TCP_INFO
 
-	mu         sync.Mutex
-	bound      netip.AddrPort // explicit Bind, with the port that it got
-	connecting bool           // a connect was started and its end not yet reported
-	record     []setOption    // options set, to replay on a new endpoint
+	mu     sync.Mutex
+	bound  netip.AddrPort // explicit Bind, with the port that it got
+	phase  phase          // what connect(2) has told
+	record []setOption    // options set, to replay on a new endpoint
 }
 
 // endpoint makes an interface fit for an atomic pointer.
@@ -151,6 +153,7 @@ func (h *Host) newDescription(f Family, t Type, p Protocol) (*description, error
 // listener's options, as Linux's accepted sockets have them.
 func (d *description) adopt(ep tcpip.Endpoint, wq *waiter.Queue) *description {
 	n := &description{host: d.host, family: d.family, typ: d.typ, proto: d.proto, kind: d.kind, transport: d.transport, wq: wq}
+	n.phase = connected
 	n.init(ep)
 	n.record = d.inherited()
 	n.replay(ep)
@@ -183,7 +186,8 @@ func (d *description) setDefaults(ep tcpip.Endpoint) {
 
 // replaceLocked puts a fresh endpoint in the place of one that cannot be used
 // again, bound as the socket was and with its options. Waiters stay in the
-// queue. When the port has been taken meanwhile the socket is left unbound.
+// queue, and the pending error stays. When the port has been taken meanwhile the
+// socket is left unbound.
 func (d *description) replaceLocked() {
 	if d.refs.Load() <= 0 {
 		return // closed meanwhile: release has closed the endpoint, or is about to
@@ -193,6 +197,8 @@ func (d *description) replaceLocked() {
 	if terr != nil {
 		return // only an unregistered protocol: cannot happen after init
 	}
+	d.pullError()
+	local, _ := old.GetLocalAddress()
 	d.host.tap.remove(old.Endpoint)
 	old.Close()
 	d.setDefaults(ep)
@@ -203,10 +209,12 @@ func (d *description) replaceLocked() {
 			d.bound = netip.AddrPort{}
 		}
 	}
-	d.connecting = false
+	if !d.bound.IsValid() && local.Port != 0 {
+		d.ghost.Store(uint32(local.Port))
+	}
+	d.phase = unconnected
 	d.rdShut.Store(false)
 	d.wrShut.Store(false)
-	d.soErr.Store(0)
 	d.ep.Store(&endpoint{ep})
 	// A waiter of the old endpoint must look at the new one.
 	d.wq.Notify(waiter.ReadableEvents | waiter.WritableEvents | waiter.EventErr | waiter.EventHUp)

@@ -40,6 +40,9 @@ func (d *description) listen(backlog int) error {
 	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
+	if d.phase != unconnected {
+		return EINVAL
+	}
 	ep := d.ep.Load()
 	again := tcp.EndpointState(ep.State()) == tcp.StateListen
 	if !again && d.portHasListener(ep) {
@@ -129,10 +132,10 @@ func (s *Socket) accept(c *call) (*Socket, netip.AddrPort, error) {
 // does not keep the call from taking effect, and EINVAL.
 func (s *Socket) Shutdown(how How) error {
 	switch {
-	case how != SHUT_RD && how != SHUT_WR && how != SHUT_RDWR:
-		return s.error("shutdown", EINVAL)
 	case s.dead():
 		return s.error("shutdown", ErrClosed)
+	case how != SHUT_RD && how != SHUT_WR && how != SHUT_RDWR:
+		return s.error("shutdown", EINVAL)
 	case s.d.unix != nil:
 		s.d.unix.shutdown(how)
 		return nil
@@ -158,6 +161,7 @@ func (d *description) shutdownTCP(how How) error {
 		d.resetLocked()
 		return nil
 	}
+	d.shutPhaseLocked(ep)
 	defer d.wq.Notify(lookAgain)
 	if how != SHUT_WR {
 		// Only a flag: telling the endpoint would reset the connection if there
@@ -182,7 +186,7 @@ func (d *description) shutdownTCP(how How) error {
 // does: the socket is as it was before, and the pending error tells why.
 func (d *description) resetLocked() {
 	d.replaceLocked()
-	d.setError(ECONNRESET)
+	d.soErr.Store(int32(ECONNRESET))
 	d.wq.Notify(waiter.EventErr)
 }
 

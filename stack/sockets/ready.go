@@ -31,7 +31,7 @@ func (d *description) ready() PollEvents {
 	} else {
 		ev = d.readyDatagram()
 	}
-	if d.pendingError() != 0 || d.hasQueuedErrors() {
+	if !d.listening() && (d.pendingError() != 0 || d.hasQueuedErrors()) {
 		ev |= POLLERR
 		if d.kind != onTCP && d.asked(askPriority) {
 			ev |= POLLPRI // datagram_poll of Linux, not tcp_poll

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"gvisor.dev/gvisor/pkg/tcpip"
+	"gvisor.dev/gvisor/pkg/tcpip/transport/tcp"
 )
 
 // A Socket is a descriptor of a socket: the socket object of Python's, NSPR's
@@ -207,10 +208,16 @@ func (s *Socket) GetPeerName() (Sockaddr, error) {
 	return sockaddr(s.d.family, ap), nil
 }
 
+// localAddr is what getsockname(2) tells. Linux goes on naming the port that a
+// TCP socket had before a failed connect or a disconnect gave it back.
 func (s *Socket) localAddr() netip.AddrPort {
-	full, err := s.d.ep.Load().GetLocalAddress()
+	ep := s.d.ep.Load()
+	full, err := ep.GetLocalAddress()
 	if err != nil {
 		return netip.AddrPort{}
+	}
+	if s.d.isTCP() && tcp.EndpointState(ep.State()) == tcp.StateInitial {
+		return netip.AddrPortFrom(netip.Addr{}, uint16(s.d.ghost.Load()))
 	}
 	return addrPort(full)
 }

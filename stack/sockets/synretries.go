@@ -11,7 +11,7 @@ import (
 // startConnectLocked calls the endpoint's Connect, after what must precede its
 // first SYN.
 func (d *description) startConnectLocked(ep tcpip.Endpoint, full tcpip.FullAddress) tcpip.Error {
-	if !d.connecting {
+	if d.phase != connecting {
 		if terr := d.takePortLocked(); terr != nil {
 			return terr
 		}
@@ -43,7 +43,7 @@ func (d *description) limitSynsLocked() {
 func (d *description) endSyns(ep *endpoint) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if d.ep.Load() != ep || !d.connecting || tcp.EndpointState(ep.State()) != tcp.StateSynSent {
+	if d.ep.Load() != ep || d.phase != connecting || tcp.EndpointState(ep.State()) != tcp.StateSynSent {
 		return
 	}
 	d.setError(ETIMEDOUT)

@@ -1,0 +1,151 @@
+package sockets
+
+import (
+	"net/netip"
+
+	"gvisor.dev/gvisor/pkg/tcpip"
+	"gvisor.dev/gvisor/pkg/tcpip/transport/tcp"
+
+	"github.com/userstack/userstack/stack/internal/translate"
+)
+
+// A phase is what connect(2) has told about a TCP socket: Linux's sock->state.
+// It lags behind the connection, which may be there, or be over, before a
+// connect has said so, and what a connect says depends on it alone.
+type phase int8
+
+const (
+	unconnected   phase = iota
+	connecting          // an attempt was started, and no call has told its end
+	connected           // told, accepted, or shut down since
+	disconnecting       // shut down after the attempt had failed
+)
+
+// tryConnect starts a connect or asks how it ended. The error is nil,
+// EINPROGRESS, EALREADY, or why the attempt failed; then the endpoint has been
+// replaced.
+func (d *description) tryConnect(dst netip.AddrPort) error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	switch d.phase {
+	case connected:
+		return EISCONN
+	case disconnecting:
+		return EINVAL
+	case connecting:
+		return d.progressLocked(EALREADY)
+	}
+	if tcp.EndpointState(d.ep.Load().State()) == tcp.StateListen {
+		return EISCONN // T20
+	}
+	if !dst.IsValid() {
+		return EAFNOSUPPORT
+	}
+	full, errno := d.destination(dst)
+	if errno != 0 {
+		return errno
+	}
+	switch terr := d.startConnectLocked(d.ep.Load(), full); terr.(type) {
+	case nil, *tcpip.ErrConnectStarted:
+		d.phase = connecting
+		d.soErr.Store(0) // of an earlier connection
+		return d.progressLocked(EINPROGRESS)
+	case *tcpip.ErrNoPortAvailable:
+		d.replaceLocked()
+		return EADDRNOTAVAIL
+	default:
+		d.replaceLocked()
+		return d.unreachable(errnoOf(terr))
+	}
+}
+
+// progressLocked says how the attempt that is under way ended, or returns busy
+// when it has not.
+func (d *description) progressLocked(busy Errno) error {
+	switch ep := d.ep.Load(); tcp.EndpointState(ep.State()) {
+	case tcp.StateConnecting, tcp.StateSynSent, tcp.StateSynRecv:
+		return busy
+	case tcp.StateInitial, tcp.StateBound, tcp.StateError, tcp.StateClose, tcp.StateTimeWait:
+		errno := d.takeError()
+		if errno == 0 {
+			errno = ECONNABORTED // SO_ERROR has told why, as on Linux
+		}
+		d.replaceLocked()
+		return errno
+	}
+	d.phase = connected
+	return nil
+}
+
+func (d *description) giveUpConnect() {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.phase == connecting && !tcpConnected(d.ep.Load()) {
+		d.replaceLocked()
+	}
+}
+
+// shutPhaseLocked is what shutdown(2) does to the phase.
+func (d *description) shutPhaseLocked(ep tcpip.Endpoint) {
+	switch {
+	case d.phase != connecting:
+	case tcpConnected(ep) && !tcpGone(ep):
+		d.phase = connected
+	default:
+		d.phase = disconnecting
+	}
+}
+
+// tryConnectDatagram sets the peer of a socket without connections.
+func (d *description) tryConnectDatagram(dst netip.AddrPort) error {
+	full, errno := d.destination(dst)
+	if errno != 0 {
+		return errno
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	switch terr := d.startConnectLocked(d.ep.Load(), full); terr.(type) {
+	case nil:
+		return nil
+	case *tcpip.ErrNoPortAvailable:
+		return EAGAIN
+	default:
+		return d.unreachable(errnoOf(terr))
+	}
+}
+
+// unreachable is errno, but EINVAL when a socket bound to 127.0.0.0/8 has no
+// route: Linux refuses to send from there to other hosts.
+func (d *description) unreachable(errno Errno) Errno {
+	local, terr := d.ep.Load().GetLocalAddress()
+	if errno == ENETUNREACH && terr == nil && addrPort(local).Addr().Is4() && addrPort(local).Addr().IsLoopback() {
+		return EINVAL
+	}
+	return errno
+}
+
+// listening reports whether the socket listens. Poll does not show a listener's
+// pending error.
+func (d *description) listening() bool {
+	return d.isTCP() && tcp.EndpointState(d.ep.Load().State()) == tcp.StateListen
+}
+
+// reviveLocked makes a socket that was never bound and whose connect failed fit
+// for bind(2), with all that can be seen of the failure.
+func (d *description) reviveLocked() {
+	if d.phase != connecting || d.bound.IsValid() || tcp.EndpointState(d.ep.Load().State()) != tcp.StateError {
+		return
+	}
+	d.replaceLocked()
+	d.phase = connecting
+	d.rdShut.Store(true)
+	d.wrShut.Store(true)
+}
+
+// local reports whether a socket may be bound to an address: one of the
+// stack's, any, or for many.
+func (d *description) local(full tcpip.FullAddress) bool {
+	addr := translate.NetipAddr(full.Addr)
+	return !addr.IsValid() || addr.Unmap().IsUnspecified() || d.notUnicast(full) ||
+		d.host.gv.CheckLocalAddress(full.NIC, translate.Protocol(addr), full.Addr) != 0
+}
