@@ -5,6 +5,7 @@ import (
 
 	"gvisor.dev/gvisor/pkg/tcpip"
 	"gvisor.dev/gvisor/pkg/tcpip/transport/tcp"
+	"gvisor.dev/gvisor/pkg/waiter"
 )
 
 // socketOptions are the options of SOL_SOCKET that have an effect. Those of
@@ -139,8 +140,17 @@ func (d *description) lowatLimitLocked() int {
 	return limits.Max / 2
 }
 
-func setLowat(d *description, _ tcpip.Endpoint, v []byte) Errno {
-	d.lowat.Store(int32(intValue(v)))
+// setLowat makes the buffer large enough, as Linux does unless its size is the
+// user's: netstack lets the peer fill half of it.
+func setLowat(d *description, ep tcpip.Endpoint, v []byte) Errno {
+	n := intValue(v)
+	d.lowat.Store(int32(n))
+	if d.isTCP() && d.rcvBuf.Load() == 0 {
+		if ops := ep.SocketOptions(); ops.GetReceiveBufferSize() < 2*int64(n) {
+			ops.SetReceiveBufferSize(2*int64(n), true)
+		}
+	}
+	d.wq.Notify(waiter.ReadableEvents)
 	return 0
 }
 

@@ -98,7 +98,7 @@ func (d *description) readyConnected(ep tcpip.Endpoint) PollEvents {
 		return shutEvents(true, true) | pollWritable
 	}
 	ev := shutEvents(rd, wr)
-	if size+d.ahead() > 0 {
+	if size+d.ahead() >= d.recvLowat() {
 		ev |= pollReadable
 	}
 	if wr || ep.Readiness(waiter.WritableEvents)&waiter.EventOut != 0 {
