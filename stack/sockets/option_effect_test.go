@@ -70,7 +70,8 @@ func TestRcvLowat(t *testing.T) {
 // routedHost returns a host with a default route through a gateway.
 func routedHost(t *testing.T) *sockets.Host {
 	left, right := link.NewPipe(link.PipeConfig{})
-	newHost(t, right, addrB, addrB6)
+	sink := mustSocket(t, newHost(t, right, addrB, addrB6), sockets.AF_INET6, sockets.SOCK_DGRAM, 0)
+	check(t, sink.Bind(sockets.Inet6{Port: 9})) // or errors come back
 	s := must[*stack.Stack](t)(stack.New(stack.Config{
 		NICs: []stack.NIC{{Link: left, Addrs: []netip.Prefix{netip.MustParsePrefix(addrA + "/24"), netip.MustParsePrefix(addrA6 + "/64")}}},
 		Routes: []stack.Route{

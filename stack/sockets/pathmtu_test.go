@@ -11,7 +11,9 @@ import (
 // fragmented.
 func TestT22DatagramSizes(t *testing.T) {
 	const mtu = 1500 // the default of a pipe
-	a, _ := pair(t)
+	a, b := pair(t)
+	sink := mustSocket(t, b, sockets.AF_INET6, sockets.SOCK_DGRAM, 0) // or errors come back
+	check(t, sink.Bind(sockets.Inet6{Port: 9}))
 	for _, tc := range []struct {
 		family        sockets.Family
 		to            sockets.Sockaddr
