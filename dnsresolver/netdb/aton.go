@@ -15,8 +15,10 @@ import (
 func ParseAton(s string) (addr netip.Addr, rest string, ok bool) {
 	// Four decimal numbers are nearly all of them, and read the same by the
 	// faster parser, which refuses the other forms.
-	if addr, err := netip.ParseAddr(s); err == nil && addr.Is4() {
-		return addr, "", true
+	if strings.Count(s, ".") == 3 {
+		if addr, err := netip.ParseAddr(s); err == nil && addr.Is4() {
+			return addr, "", true
+		}
 	}
 	var value uint32
 	for part := 0; part < 4; part++ {

@@ -12,8 +12,8 @@ import (
 var profile = idna.New(idna.MapForLookup(), idna.BidiRule(), idna.Transitional(false))
 
 // ToASCII encodes a host name that is not ASCII (RFC 5891). Names in ASCII are
-// returned as they are, whatever is in them. ok is false for what cannot be
-// encoded.
+// returned as they are, whatever is in them. ok is false for what does not encode
+// to a host name.
 func ToASCII(name string) (ascii string, ok bool) {
 	if isASCII(name) {
 		return name, true
@@ -22,7 +22,7 @@ func ToASCII(name string) (ascii string, ok bool) {
 		return "", false
 	}
 	ascii, err := profile.ToASCII(name)
-	return ascii, err == nil && isASCII(ascii)
+	return ascii, err == nil && IsHostname(ascii)
 }
 
 // ToUnicode decodes the labels of a host name that are encoded. A name that is

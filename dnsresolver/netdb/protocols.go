@@ -10,7 +10,7 @@ import (
 type Protocol struct {
 	Name    string
 	Aliases []string
-	Number  int // 0 to 255
+	Number  int // 0 to 255, or Linux's above them, such as 262 for MPTCP
 }
 
 // Protocols is a database of IP protocols (protocols(5)). It is not changed
@@ -34,7 +34,7 @@ func DefaultProtocols() *Protocols { return defaultProtocols() }
 func ParseProtocols(text []byte) *Protocols {
 	p := &Protocols{byName: make(map[string]*Protocol), byNumber: make(map[int]*Protocol)}
 	for fields := range fieldLines(text) {
-		number, err := strconv.ParseUint(fields[1], 10, 8)
+		number, err := strconv.ParseUint(fields[1], 10, 16)
 		if err != nil {
 			continue
 		}
