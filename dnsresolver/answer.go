@@ -50,6 +50,7 @@ type walked struct {
 	names  []string // the targets of the aliases in order; the last is where the chain ends
 	addrs  []netip.Addr
 	ptrs   []string      // targets of PTR records
+	data   []*wire.Data  // of records of other types
 	ttl    time.Duration // the shortest of the chain
 	soa    bool          // the message has a usable SOA record
 	absent time.Duration // how long it holds that there is nothing, with soa
@@ -57,7 +58,7 @@ type walked struct {
 }
 
 // found reports whether the message has what was asked for.
-func (w *walked) found() bool { return len(w.addrs)+len(w.ptrs) > 0 }
+func (w *walked) found() bool { return len(w.addrs)+len(w.ptrs)+len(w.data) > 0 }
 
 // walk follows the aliases in msg from the name asked for and collects the
 // addresses, or the targets of PTR records, at their end. Only records whose
@@ -84,7 +85,7 @@ func walk(msg *wire.Message, q question) (walked, error) {
 	w.findSOA(msg.Authority, name)
 	switch {
 	case msg.RCode == wire.NXDomain:
-		w.status, w.addrs, w.ptrs = statusNXDomain, nil, nil
+		w.status, w.addrs, w.ptrs, w.data = statusNXDomain, nil, nil, nil
 	case w.found():
 		w.status = statusData
 	default:
@@ -114,7 +115,7 @@ func (w *walked) collect(records []wire.Record, name string, t wire.Type) (targe
 		}
 		w.ttl = min(w.ttl, recordTTL(rr.TTL))
 		switch {
-		case rr.Type != wire.TypeCNAME:
+		case rr.Type != wire.TypeCNAME || t == wire.TypeCNAME:
 			w.take(rr)
 		case target == "":
 			target = rr.Target
@@ -128,9 +129,11 @@ func (w *walked) collect(records []wire.Record, name string, t wire.Type) (targe
 // take adds what a record says, up to a limit.
 func (w *walked) take(rr *wire.Record) {
 	switch {
-	case len(w.addrs)+len(w.ptrs) == maxAddrs:
-	case rr.Type == wire.TypePTR:
+	case len(w.addrs)+len(w.ptrs)+len(w.data) == maxAddrs:
+	case rr.Type == wire.TypePTR || rr.Type == wire.TypeCNAME:
 		w.ptrs = append(w.ptrs, rr.Target)
+	case rr.Data != nil:
+		w.data = append(w.data, rr.Data)
 	default:
 		w.addrs = append(w.addrs, rr.Addr)
 	}
@@ -162,6 +165,7 @@ type reply struct {
 	status  status
 	addrs   []netip.Addr
 	ptrs    []string
+	data    []*wire.Data
 	names   []string // every alias and where they lead, without the name itself
 	ttl     time.Duration
 	absent  time.Duration // how long it holds that there is nothing; 0: not to be kept
@@ -205,7 +209,8 @@ func (l *lookup) resolve(ctx context.Context, name string, t wire.Type) reply {
 		}
 		rep.ttl, rep.ad = min(rep.ttl, w.ttl), rep.ad && w.ad
 		if w.status != statusNoData || len(w.names) == 0 || w.soa {
-			rep.status, rep.addrs, rep.ptrs, rep.absent = w.status, w.addrs, w.ptrs, w.absent
+			rep.status, rep.absent = w.status, w.absent
+			rep.addrs, rep.ptrs, rep.data = w.addrs, w.ptrs, w.data
 			return rep
 		}
 		if l.followUps.Add(1) > maxLookupFollowUps {

@@ -49,11 +49,13 @@ const (
 )
 
 // What the parts of an entry take, in bytes, on a 64-bit machine: the entry with
-// its places in the map and the ring, an address, the head of a string.
+// its places in the map and the ring, an address, the head of a string, the
+// data of a record of another type.
 const (
 	entrySize = 400
 	addrSize  = 24
 	textSize  = 16
+	dataSize  = 120
 )
 
 // anyType is the record type under which it is kept that a name does not exist.
@@ -276,6 +278,9 @@ func (rep *reply) notTried() bool {
 // size is about how many bytes a reply takes.
 func (rep *reply) size() int {
 	n := entrySize + len(rep.addrs)*addrSize
+	for _, d := range rep.data {
+		n += dataSize + 2*len(d.Text) // the text, and the fields that say the same
+	}
 	for _, list := range [][]string{rep.names, rep.ptrs} {
 		for _, s := range list {
 			n += len(s) + textSize

@@ -49,6 +49,8 @@
 // differs from glibc's in the points that golden_test.go lists and nowhere else
 // in some 7,600 calls.
 //
+// Net has the methods of *net.Resolver on a Resolver.
+//
 // Config.Trace sees each of these steps, packet by packet.
 //
 // # Errors
@@ -63,8 +65,8 @@
 // question costs at most attempts × servers + 2 packets, and never more than 16.
 // An answer has at most 1,024 addresses, a hosts file 64 MiB.
 //
-// A, AAAA and PTR records are looked up, over UDP and TCP; up to four TCP
-// connections to a server are kept for ten seconds. There is no mDNS, no DNS over
+// LookupRecords asks for records of any type. Up to four TCP connections to a
+// server are kept for ten seconds. There is no mDNS, no DNS over
 // QUIC, no DNSSEC validation. Of RFC 6724, the rules that need to know of deprecated
 // source addresses, mobile homes and tunnels are left out.
 package dnsresolver

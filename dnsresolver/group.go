@@ -120,7 +120,7 @@ func (s *settings) stray(from string, names []string) int {
 // be asked for.
 func (w *walked) cutOff(i int) {
 	w.names = w.names[:i+1]
-	w.addrs, w.ptrs = nil, nil
+	w.addrs, w.ptrs, w.data = nil, nil, nil
 	w.status, w.soa = statusNoData, false
 }
 

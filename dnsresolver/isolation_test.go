@@ -16,10 +16,10 @@ import (
 // allowedUse lists, for the packages that could reach the kernel's network, all
 // that the resolver may use of them.
 var allowedUse = map[string][]string{
-	"net": {"Conn", "DNSError", "ErrClosed", "Error", "UnknownNetworkError"},
+	"net": {"Conn", "DNSError", "ErrClosed", "Error", "IP", "IPAddr", "MX", "NS", "SRV", "UnknownNetworkError"},
 	// The codec and nothing of the client.
 	"github.com/miekg/dns": {
-		"ClassINET", "EDNS0", "EDNS0_PADDING", "Fqdn", "Msg", "MsgHdr", "OPT", "Question", "RR", "RR_Header", "RcodeBadVers", "RcodeFormatError",
+		"ClassINET", "DNAME", "EDNS0", "EDNS0_PADDING", "Fqdn", "HTTPS", "MX", "NS", "RFC3597", "SRV", "SVCB", "StringToType", "TXT", "UnpackRR", "Msg", "MsgHdr", "OPT", "Question", "RR", "RR_Header", "RcodeBadVers", "RcodeFormatError",
 		"RcodeNameError", "RcodeNotImplemented", "RcodeRefused", "RcodeServerFailure", "RcodeSuccess", "RcodeToString",
 		"Type", "TypeA", "TypeAAAA", "TypeCNAME", "TypeNS", "TypeOPT", "TypePTR", "TypeSOA", "UnpackDomainName",
 	},

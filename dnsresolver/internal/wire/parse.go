@@ -84,6 +84,11 @@ func (h Head) Parse(b []byte) (*Message, error) {
 			if err != nil {
 				return nil, err
 			}
+			if section == &m.Answer && rr.Class == ClassIN && rr.Type == h.Question.Type && !rr.Type.known() {
+				if err := rr.parseAny(b, off, next); err != nil {
+					return nil, err
+				}
+			}
 			off = next
 			switch {
 			case rr.Type == TypeOPT:
@@ -168,6 +173,9 @@ func (rr *Record) parseData(b []byte, off, end int) error {
 	}
 	return nil
 }
+
+// known reports whether parseData reads the records of a type completely.
+func (t Type) known() bool { return t == TypeA || t == TypeAAAA || t == TypeCNAME || t == TypePTR }
 
 // parseSOA reads the two names and five numbers of an SOA record, which ends
 // where b ends.

@@ -179,7 +179,8 @@ type Head struct {
 }
 
 // Record is one resource record. Only the fields of its type are set; the data
-// of a type the resolver does not read is skipped.
+// of a type the resolver does not read is skipped unless it is what the message's
+// question asks for.
 type Record struct {
 	Name   string
 	Type   Type
@@ -189,6 +190,7 @@ type Record struct {
 	Target string     // CNAME, PTR
 	// Minimum is the last field of an SOA record, in seconds (RFC 2308).
 	Minimum uint32
+	Data    *Data // other types, in the answer to a question about them
 }
 
 // Message is a parsed message.

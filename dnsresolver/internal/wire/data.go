@@ -1,0 +1,77 @@
+package wire
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/miekg/dns"
+)
+
+// Data is what a record says, for the types that a resolver does not act on
+// itself.
+type Data struct {
+	Text     string // the presentation form (RFC 1035 section 5.1)
+	Target   string // MX, NS, SRV, SVCB, HTTPS, DNAME: absolute
+	Priority uint16 // MX, SRV, SVCB, HTTPS
+	Weight   uint16 // SRV
+	Port     uint16 // SRV
+	Strings  []string
+	Params   []Param
+}
+
+// Param is a parameter of an SVCB or HTTPS record, in presentation form (RFC 9460
+// section 2.1).
+type Param struct{ Key, Value string }
+
+// parseAny reads the record whose owner begins at off with the library, which
+// knows most types and keeps the others as bytes (RFC 3597).
+func (rr *Record) parseAny(b []byte, off, end int) error {
+	parsed, next, err := dns.UnpackRR(b[:end], off)
+	if err != nil {
+		return fmt.Errorf("%w: %w", ErrMalformed, err)
+	}
+	if next != end {
+		return errDataLength
+	}
+	d := &Data{Text: strings.TrimPrefix(parsed.String(), parsed.Header().String())}
+	switch v := parsed.(type) {
+	case *dns.MX:
+		d.Priority, d.Target = v.Preference, v.Mx
+	case *dns.NS:
+		d.Target = v.Ns
+	case *dns.DNAME:
+		d.Target = v.Target
+	case *dns.SRV:
+		d.Priority, d.Weight, d.Port, d.Target = v.Priority, v.Weight, v.Port, v.Target
+	case *dns.TXT:
+		d.Strings = v.Txt
+	case *dns.RFC3597: // whose String has a header of its own
+		d.Text = fmt.Sprintf(`\# %d %s`, len(v.Rdata)/2, v.Rdata)
+	case *dns.SVCB:
+		d.service(v)
+	case *dns.HTTPS:
+		d.service(&v.SVCB)
+	}
+	rr.Data = d
+	return nil
+}
+
+func (d *Data) service(v *dns.SVCB) {
+	d.Priority, d.Target = v.Priority, v.Target
+	for _, kv := range v.Value {
+		d.Params = append(d.Params, Param{kv.Key().String(), kv.String()})
+	}
+}
+
+// ParseType reads a mnemonic such as "MX", or "TYPE65280" (RFC 3597 section 5).
+func ParseType(s string) (Type, bool) {
+	s = strings.ToUpper(s)
+	if t, ok := dns.StringToType[s]; ok {
+		return Type(t), true
+	}
+	var n uint16
+	if _, err := fmt.Sscanf(s, "TYPE%d", &n); err != nil || fmt.Sprintf("TYPE%d", n) != s {
+		return 0, false
+	}
+	return Type(n), true
+}
