@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net/netip"
@@ -15,21 +16,14 @@ import (
 	"github.com/userstack/userstack/dnsresolver"
 )
 
-// recordTypes are the types of records that can be asked for.
-var recordTypes = []struct {
-	name   string
-	family dnsresolver.Family
-}{
-	{"A", dnsresolver.AF_INET},
-	{"AAAA", dnsresolver.AF_INET6},
-}
-
 // resolveFlags are the flags of resolve.
 type resolveFlags struct {
-	types []string
-	short bool
-	json  bool
-	trace bool
+	types   []string
+	reverse bool
+	short   bool
+	json    bool
+	trace   bool
+	compare bool
 }
 
 func newResolve(s *settings) *cobra.Command {
@@ -43,15 +37,27 @@ the DNS servers, which it asks over the stack. It prints a line for each alias a
 each address, in the order in which a program should try the addresses (RFC 6724):
 the name, how many seconds the answer holds, the type, and the value.
 
-With --trace each query, reply and decision is printed on standard error. The exit
-status is 1 if a name could not be resolved.`,
+With --type it prints the DNS records of other types: MX, SRV, TXT, NS, CNAME, SOA,
+CAA, HTTPS, SVCB, PTR, or any by its number, as TYPE65280. With --reverse it looks
+up the names of addresses.
+
+With --trace each query, reply, candidate and decision of the cache is printed on
+standard error. With --compare the machine's own C library is asked for the same
+addresses, through the machine's own network, and what differs is printed. The
+words +short, +json and +trace are taken as well. The exit status is 1 if a name
+could not be resolved, or if the C library's answer differs.`,
 		Example: `  userstack resolve www.demo.test
   userstack resolve --trace -t AAAA alias.demo.test
   userstack resolve --json www.demo.test ipv4.demo.test
+  userstack resolve -t TXT demo.test +short
   userstack resolve --link netns --dns tcp://10.78.0.1 --short www.demo.test`,
 		Args: args(1, -1, "a name"),
-		RunE: func(cmd *cobra.Command, names []string) error {
-			family, err := r.family()
+		RunE: func(cmd *cobra.Command, words []string) error {
+			names, err := r.words(words)
+			if err != nil {
+				return err
+			}
+			queries, err := r.queries()
 			if err != nil {
 				return err
 			}
@@ -59,7 +65,7 @@ status is 1 if a name could not be resolved.`,
 				if r.trace && s.verbose == 0 {
 					n.trace = traceTo(cmd.ErrOrStderr())
 				}
-				return r.resolve(ctx, cmd, n, names, family)
+				return r.resolve(ctx, cmd, n, names, queries)
 			})
 		},
 	}
@@ -69,31 +75,74 @@ status is 1 if a name could not be resolved.`,
 
 func (r *resolveFlags) addFlags(f *pflag.FlagSet) {
 	f.SortFlags = false
-	f.StringSliceVarP(&r.types, "type", "t", nil, "the record `TYPES` to ask for: A, AAAA (default both)")
+	f.StringSliceVarP(&r.types, "type", "t", nil, "the record `TYPES` to ask for (default A,AAAA)")
+	f.BoolVarP(&r.reverse, "reverse", "x", false, "look up the names of addresses")
 	f.BoolVar(&r.short, "short", false, "print values alone")
 	f.BoolVar(&r.json, "json", false, "print JSON")
 	f.BoolVar(&r.trace, "trace", false, "say what happens on standard error")
+	f.BoolVar(&r.compare, "compare", false, "ask the machine's C library too")
 }
 
-// family returns what --type asks for.
-func (r *resolveFlags) family() (dnsresolver.Family, error) {
-	asked := dnsresolver.AF_UNSPEC
-	for i, text := range r.types {
-		family := dnsresolver.AF_UNSPEC
-		for _, t := range recordTypes {
-			if strings.EqualFold(text, t.name) {
-				family = t.family
-			}
+// words takes dig's +words out of the names.
+func (r *resolveFlags) words(words []string) (names []string, err error) {
+	switches := map[string]*bool{"+short": &r.short, "+json": &r.json, "+trace": &r.trace}
+	for _, w := range words {
+		switch on := switches[w]; {
+		case on != nil:
+			*on = true
+		case strings.HasPrefix(w, "+"):
+			return nil, usagef("%q is unknown: there are +short, +json and +trace", w)
+		default:
+			names = append(names, w)
 		}
-		switch {
-		case family == dnsresolver.AF_UNSPEC:
-			return 0, usagef("records of type %q cannot be asked for: there are A and AAAA", text)
-		case i > 0 && family != asked:
-			return dnsresolver.AF_UNSPEC, nil // both
-		}
-		asked = family
 	}
-	return asked, nil
+	if len(names) == 0 {
+		return nil, usagef("no name")
+	}
+	return names, nil
+}
+
+// A query looks one name up in one way.
+type query func(context.Context, *dnsresolver.Resolver, string) (resolved, error)
+
+// queries returns what the flags ask for each name: its addresses of one or both families, then records.
+func (r *resolveFlags) queries() ([]query, error) {
+	if r.reverse {
+		if len(r.types) > 0 || r.compare {
+			return nil, usagef("--reverse goes with neither --type nor --compare")
+		}
+		return []query{lookUpNames}, nil
+	}
+	family, addresses := dnsresolver.AF_UNSPEC, len(r.types) == 0
+	var list []query
+	for _, text := range r.types {
+		t, err := dnsresolver.ParseRecordType(text)
+		switch {
+		case err != nil:
+			return nil, usagef("%v: there are A, AAAA, MX, SRV, TXT and others, and TYPE65280 for any by its number", err)
+		case t == dnsresolver.TypeA || t == dnsresolver.TypeAAAA:
+			f := dnsresolver.AF_INET
+			if t == dnsresolver.TypeAAAA {
+				f = dnsresolver.AF_INET6
+			}
+			if addresses && f != family {
+				f = dnsresolver.AF_UNSPEC // both
+			}
+			family, addresses = f, true
+		default:
+			list = append(list, lookUpRecords(t))
+		}
+	}
+	if addresses {
+		list = append([]query{lookUpAddresses(family)}, list...)
+	}
+	if r.compare {
+		if !addresses || len(list) > 1 {
+			return nil, usagef("--compare compares addresses: -t A, -t AAAA or both")
+		}
+		list[0] = compared(list[0], family)
+	}
+	return list, nil
 }
 
 // traceTo returns a tracer that writes lines.
@@ -106,36 +155,52 @@ func traceTo(w io.Writer) dnsresolver.Tracer {
 	}
 }
 
-// resolved is the result for one name, and a member of the JSON.
+// resolved is the result of one query, and a member of the JSON.
 type resolved struct {
 	Host    string       `json:"host"`
 	Name    string       `json:"name,omitempty"` // the canonical one
 	Aliases []string     `json:"aliases,omitempty"`
 	Addrs   []netip.Addr `json:"addresses,omitempty"`
-	TTL     int          `json:"ttl"` // seconds
+	Records []record     `json:"records,omitempty"`
+	Names   []string     `json:"names,omitempty"` // of an address
+	TTL     int          `json:"ttl"`             // seconds
 	Source  string       `json:"source,omitempty"`
 	Millis  float64      `json:"milliseconds"`
+	Libc    []netip.Addr `json:"libc,omitempty"` // what the machine's C library says
+	Differs string       `json:"differs,omitempty"`
 	Error   string       `json:"error,omitempty"`
 	err     error
 }
 
-func (r *resolveFlags) resolve(ctx context.Context, cmd *cobra.Command, n *network, names []string, family dnsresolver.Family) error {
+// record is a resource record that is not an address.
+type record struct {
+	Type string `json:"type"`
+	Text string `json:"data"`
+	TTL  int    `json:"ttl"`
+}
+
+// errDiffers fails a comparison.
+var errDiffers = errors.New("the C library's answer differs")
+
+func (r *resolveFlags) resolve(ctx context.Context, cmd *cobra.Command, n *network, names []string, queries []query) error {
 	var all []resolved
 	var failed error
 	for _, name := range names {
-		one := lookUp(ctx, n, name, family)
-		all = append(all, one)
-		if ctx.Err() != nil {
-			return context.Cause(ctx)
-		}
-		switch {
-		case one.err != nil && failed != nil: // the last failure is left for the caller to report
-			fmt.Fprintln(cmd.ErrOrStderr(), message(cmd, failed))
-			failed = one.err
-		case one.err != nil:
-			failed = one.err
-		case !r.json:
-			r.print(cmd.OutOrStdout(), one)
+		for _, q := range queries {
+			one := timeQuery(ctx, n, name, q)
+			all = append(all, one)
+			if ctx.Err() != nil {
+				return context.Cause(ctx)
+			}
+			if one.err != nil && failed != nil { // the last failure is left for the caller to report
+				fmt.Fprintln(cmd.ErrOrStderr(), message(cmd, failed))
+			}
+			if one.err != nil {
+				failed = one.err
+			}
+			if !r.json {
+				r.print(cmd.OutOrStdout(), one)
+			}
 		}
 	}
 	if r.json {
@@ -146,31 +211,29 @@ func (r *resolveFlags) resolve(ctx context.Context, cmd *cobra.Command, n *netwo
 	return failed
 }
 
-func lookUp(ctx context.Context, n *network, name string, family dnsresolver.Family) resolved {
+func timeQuery(ctx context.Context, n *network, name string, q query) resolved {
 	start := time.Now()
-	answer, err := n.resolver.Lookup(ctx, name, dnsresolver.LookupOptions{Family: family})
-	r := resolved{Host: name, Millis: float64(time.Since(start)) / float64(time.Millisecond), err: err}
+	one, err := q(ctx, n.resolver, name)
+	one.Host, one.err = name, err
+	one.Millis = float64(time.Since(start)) / float64(time.Millisecond)
 	if err != nil {
-		r.Error = plain(err)
-		return r
+		one.Error = plain(err)
 	}
-	r.Name, r.Aliases, r.Addrs = answer.Name, answer.Aliases, answer.Addrs
-	r.TTL, r.Source = int(answer.TTL.Seconds()), answer.Source.String()
-	return r
+	return one
 }
 
 func (r *resolveFlags) print(w io.Writer, one resolved) {
-	line := func(name, typ, value string) {
+	line := func(name string, ttl int, typ, value string) {
 		if r.short {
 			fmt.Fprintln(w, value)
 			return
 		}
-		fmt.Fprintf(w, "%-30s %6d  %-5s  %s\n", name, one.TTL, typ, value)
+		fmt.Fprintf(w, "%-30s %6d  %-5s  %s\n", name, ttl, typ, value)
 	}
 	chain := append(one.Aliases, one.Name)
 	for i, alias := range one.Aliases {
 		if !r.short {
-			line(alias, "CNAME", chain[i+1])
+			line(alias, one.TTL, "CNAME", chain[i+1])
 		}
 	}
 	for _, a := range one.Addrs {
@@ -178,6 +241,15 @@ func (r *resolveFlags) print(w io.Writer, one resolved) {
 		if a.Is6() {
 			typ = "AAAA"
 		}
-		line(one.Name, typ, a.String())
+		line(one.Name, one.TTL, typ, a.String())
+	}
+	for _, rec := range one.Records {
+		line(one.Name, rec.TTL, rec.Type, rec.Text)
+	}
+	for _, name := range one.Names {
+		line(one.Host, one.TTL, "PTR", name)
+	}
+	if one.Differs != "" {
+		fmt.Fprintln(w, one.Differs)
 	}
 }
