@@ -129,6 +129,11 @@ func (s *Socket) sendDatagram(r *gather, to *tcpip.FullAddress, control []Contro
 	if errno := s.d.maySend(size, to); errno != 0 {
 		return 0, errno
 	}
+	if c.flags&MSG_DONTROUTE != 0 {
+		if full, _, errno := s.d.target(to); errno == 0 && s.d.viaGateway(full) {
+			return 0, ENETUNREACH
+		}
+	}
 	defer c.done()
 	if plain {
 		return s.write(r, tcpip.WriteOptions{To: to}, c)
