@@ -191,13 +191,11 @@ func (d *description) disconnect() error {
 			d.replaceLocked()
 			return nil
 		}
-		state := tcp.EndpointState(ep.State())
-		ep.Abort()
 		d.dropAhead()
-		switch state {
+		switch tcp.EndpointState(ep.State()) {
 		case tcp.StateSynSent, tcp.StateConnecting, tcp.StateEstablished, tcp.StateCloseWait,
 			tcp.StateFinWait1, tcp.StateFinWait2:
-			d.resetLocked()
+			d.replaceAsLocked(ECONNRESET) // what Linux's tcp_disconnect leaves
 		default:
 			d.replaceLocked()
 		}

@@ -185,10 +185,14 @@ func (d *description) setDefaults(ep tcpip.Endpoint) {
 }
 
 // replaceLocked puts a fresh endpoint in the place of one that cannot be used
-// again, bound as the socket was and with its options. Waiters stay in the
-// queue, and the pending error stays. When the port has been taken meanwhile the
-// socket is left unbound.
-func (d *description) replaceLocked() {
+// again, bound as the socket was and with its options, and resets the connection
+// that the old one has. Waiters stay in the queue, and the pending error stays.
+// When the port has been taken meanwhile the socket is left unbound.
+func (d *description) replaceLocked() { d.replaceAsLocked(0) }
+
+// replaceAsLocked is replaceLocked that leaves a pending error, unless errno
+// is 0.
+func (d *description) replaceAsLocked(errno Errno) {
 	if d.refs.Load() <= 0 {
 		return // closed meanwhile: release has closed the endpoint, or is about to
 	}
@@ -198,11 +202,23 @@ func (d *description) replaceLocked() {
 		return // only an unregistered protocol: cannot happen after init
 	}
 	d.pullError()
-	local, _ := old.GetLocalAddress()
-	d.host.tap.remove(old.Endpoint)
-	old.Close()
+	if errno != 0 {
+		d.soErr.Store(int32(errno))
+	}
 	d.setDefaults(ep)
 	d.replay(ep)
+	d.phase = unconnected
+	d.rdShut.Store(false)
+	d.wrShut.Store(false)
+	// From here on the old endpoint's end, which it notifies, is nobody's
+	// business: who is woken by it must find the new one.
+	d.ep.Store(&endpoint{ep})
+	local, _ := old.GetLocalAddress()
+	d.host.tap.remove(old.Endpoint)
+	if d.isTCP() {
+		old.Abort()
+	}
+	old.Close()
 	if d.bound.IsValid() {
 		full, errno := bindAddress(d.host.stack, d.bound)
 		if errno != 0 || ep.Bind(full) != nil {
@@ -212,12 +228,7 @@ func (d *description) replaceLocked() {
 	if !d.bound.IsValid() && local.Port != 0 {
 		d.ghost.Store(uint32(local.Port))
 	}
-	d.phase = unconnected
-	d.rdShut.Store(false)
-	d.wrShut.Store(false)
-	d.ep.Store(&endpoint{ep})
-	// A waiter of the old endpoint must look at the new one.
-	d.wq.Notify(waiter.ReadableEvents | waiter.WritableEvents | waiter.EventErr | waiter.EventHUp)
+	d.wq.Notify(lookAgain)
 }
 
 // release drops a reference. The last one closes the endpoint, after the time

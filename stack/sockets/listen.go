@@ -8,7 +8,6 @@ import (
 	"gvisor.dev/gvisor/pkg/tcpip/ports"
 	"gvisor.dev/gvisor/pkg/tcpip/stack"
 	"gvisor.dev/gvisor/pkg/tcpip/transport/tcp"
-	"gvisor.dev/gvisor/pkg/waiter"
 )
 
 // Listen makes the socket accept connections (listen(2)), on a free port when
@@ -158,7 +157,7 @@ func (d *description) shutdownTCP(how How) error {
 		}
 		return nil
 	case state == tcp.StateSynSent || state == tcp.StateConnecting:
-		d.resetLocked()
+		d.replaceAsLocked(ECONNRESET)
 		return nil
 	}
 	d.shutPhaseLocked(ep)
@@ -180,14 +179,6 @@ func (d *description) shutdownTCP(how How) error {
 		}
 	}
 	return nil
-}
-
-// resetLocked ends a connection or an attempt at one, as Linux's tcp_disconnect
-// does: the socket is as it was before, and the pending error tells why.
-func (d *description) resetLocked() {
-	d.replaceLocked()
-	d.soErr.Store(int32(ECONNRESET))
-	d.wq.Notify(waiter.EventErr)
 }
 
 func (d *description) shutdownDatagram(how How) error {

@@ -294,6 +294,15 @@ var connectedStates = []pollState{
 		wantPoll(t, client, out|hup)
 		_, err = client.Recv(1)
 		wantErrno(t, err, sockets.ENOTCONN)
+
+		client, _ = connected(t, a, b)
+		check(t, client.Connect(nil))
+		_, addr := listener(t, b, addrB)
+		check(t, client.Connect(addr)) // which forgets the error
+		wantPoll(t, client, out)
+		if errno := soError(t, client); errno != 0 {
+			t.Errorf("SO_ERROR is %v", errno)
+		}
 	}},
 }
 

@@ -244,7 +244,7 @@ func TestPollerIsWoken(t *testing.T) {
 		check(t, p.Register(s, in))
 		errs := make(chan error, 1)
 		go func() {
-			d, err := p.Poll(20 * time.Second)
+			d, err := p.Poll(sockets.NoTimeout)
 			if err == nil && len(d) != 1 {
 				err = errors.New("nothing")
 			}
@@ -252,8 +252,31 @@ func TestPollerIsWoken(t *testing.T) {
 		}()
 		awaitPolling(t, 1)
 		check(t, tc.change(p, s))
-		if err := <-errs; tc.closed && !errors.Is(err, sockets.ErrClosed) || !tc.closed && err != nil {
+		if err := within(t, errs); tc.closed && !errors.Is(err, sockets.ErrClosed) || !tc.closed && err != nil {
 			t.Errorf("%s: Poll gives %v", tc.name, err)
+		}
+	}
+}
+
+// TestPollerLevelWakesAll: every goroutine in Poll is told of a socket that stays
+// ready.
+func TestPollerLevelWakesAll(t *testing.T) {
+	const pollers = 3
+	a, b := pair(t)
+	p, c := newPoller(t, a), correspond(t, a, b)
+	check(t, p.Register(c.to, in))
+	found := make(chan int, pollers)
+	for range pollers {
+		go func() {
+			d, _ := p.Poll(sockets.NoTimeout)
+			found <- len(d)
+		}()
+	}
+	awaitPolling(t, pollers)
+	c.deliver(t, "x")
+	for range pollers {
+		if n := within(t, found); n != 1 {
+			t.Errorf("Poll says %d sockets are ready, want 1", n)
 		}
 	}
 }
