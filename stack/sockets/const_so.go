@@ -11,11 +11,42 @@ const (
 	SOL_UDPLITE = 136
 	SOL_RAW     = 255
 	SOL_PACKET  = 263
-	SOL_NETLINK = 270
-	SOL_TIPC    = 271
-	SOL_ALG     = 279
-	SOL_TLS     = 282
-	SOL_MPTCP   = 284
+)
+
+// Levels of protocols that no socket here has (<linux/socket.h>).
+const (
+	SOL_HCI       = 0
+	SOL_L2CAP     = 6
+	SOL_SCO       = 17
+	SOL_RFCOMM    = 18
+	SOL_BLUETOOTH = 274
+	SOL_CAN_BASE  = 100
+	SOL_CAN_RAW   = 101
+	SOL_DECNET    = 261
+	SOL_X25       = 262
+	SOL_ATM       = 264
+	SOL_AAL       = 265
+	SOL_IRDA      = 266
+	SOL_NETBEUI   = 267
+	SOL_LLC       = 268
+	SOL_DCCP      = 269
+	SOL_NETLINK   = 270
+	SOL_TIPC      = 271
+	SOL_RXRPC     = 272
+	SOL_PPPOL2TP  = 273
+	SOL_PNPIPE    = 275
+	SOL_RDS       = 276
+	SOL_IUCV      = 277
+	SOL_CAIF      = 278
+	SOL_ALG       = 279
+	SOL_NFC       = 280
+	SOL_KCM       = 281
+	SOL_TLS       = 282
+	SOL_XDP       = 283
+	SOL_MPTCP     = 284
+	SOL_MCTP      = 285
+	SOL_SMC       = 286
+	SOL_VSOCK     = 287
 )
 
 // Options of SOL_SOCKET (socket(7), <asm-generic/socket.h>).
@@ -116,6 +147,8 @@ const (
 const (
 	SCM_RIGHTS      = 1
 	SCM_CREDENTIALS = 2
+	SCM_SECURITY    = 3
+	SCM_PIDFD       = 4
 
 	SCM_TIMESTAMP              = SO_TIMESTAMP
 	SCM_TIMESTAMPNS            = SO_TIMESTAMPNS
