@@ -47,8 +47,10 @@ func (r *Resolver) GetNameInfo(ctx context.Context, ap netip.AddrPort, flags net
 
 // GetFQDN returns the full name of a host, as Python's getfqdn finds it; ""
 // stands for Config.Hostname. A host that cannot be looked up is returned as it
-// is.
+// is. Both look-ups that it takes have the time of one.
 func (r *Resolver) GetFQDN(ctx context.Context, host string) string {
+	ctx, cancel := context.WithTimeoutCause(ctx, r.settings(time.Now()).budget(), errTimeout)
+	defer cancel()
 	return r.database().GetFQDN(ctx, host)
 }
 

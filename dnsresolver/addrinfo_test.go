@@ -135,3 +135,22 @@ func TestZonesOfNICs(t *testing.T) {
 		}
 	}
 }
+
+// GetFQDN asks twice at most in the time of one lookup.
+func TestGetFQDNTime(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		n := newNetwork(t)
+		r := n.resolver(Config{Timeout: time.Second, Attempts: 1, Search: []string{}, Servers: []Server{n.add("192.0.2.53", func(q query, s sender) {
+			if q.typ != typePTR {
+				s.after(900*time.Millisecond, message{answer: []rr{a(q.name, "192.0.2.1")}}.pack(q))
+			}
+		})}})
+		start := time.Now()
+		if got := r.GetFQDN(t.Context(), "a4.test"); got != "a4.test" {
+			t.Error(got)
+		}
+		if took := time.Since(start); took != time.Second {
+			t.Errorf("took %v", took)
+		}
+	})
+}

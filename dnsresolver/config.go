@@ -81,6 +81,15 @@ type Config struct {
 	FamilyGrace time.Duration
 	// Policy is the table that sorts addresses. Nil: that of RFC 6724.
 	Policy []PolicyEntry
+	// GaiConf is the path of a gai.conf(5) file, read like HostsFile, of at most
+	// 1 MiB; GaiConfText is contents to be used instead. Each of the tables
+	// precedence, label and scopev4 that has a line there replaces ours, or
+	// Policy's. Empty: none.
+	GaiConf, GaiConfText string
+	// KnownLocalULA are unique local prefixes of this site, within fc00::/7.
+	// Addresses in them go before IPv4, as those of other sites do not
+	// (draft-ietf-6man-rfc6724-update). Nil: none is known.
+	KnownLocalULA []netip.Prefix
 
 	// Hosts maps names to addresses. A name in it is not looked for elsewhere.
 	Hosts map[string][]netip.Addr
@@ -125,6 +134,13 @@ func (c *Config) validate() error {
 		return errors.New("HostsFile and HostsText given; want one")
 	case c.ResolvConf != "" && c.ResolvConfText != "":
 		return errors.New("ResolvConf and ResolvConfText given; want one")
+	case c.GaiConf != "" && c.GaiConfText != "":
+		return errors.New("GaiConf and GaiConfText given; want one")
+	}
+	for _, p := range c.KnownLocalULA {
+		if !p.IsValid() || p.Bits() < uniqueLocal.Bits() || !uniqueLocal.Contains(p.Addr()) {
+			return fmt.Errorf("known local prefix %v: not within %v", p, uniqueLocal)
+		}
 	}
 	if err := validateServers(c.Servers); err != nil {
 		return err

@@ -26,6 +26,8 @@ type Resolver struct {
 	hosts    *file[*netdb.Hosts]    // Config.HostsFile
 	conf     *file[*resolvConf]     // Config.ResolvConf
 	services *file[*netdb.Services] // Config.ServicesFile
+	gai      *file[*policy]         // Config.GaiConf
+	fixed    *policy                // without a file
 
 	current atomic.Pointer[settings]
 	reload  sync.Mutex // held while current is replaced
@@ -83,6 +85,9 @@ func (r *Resolver) openFiles(now time.Time) error {
 	r.warn(conf)
 	r.warn(r.env)
 	r.current.Store(r.cfg.settings(conf, r.env, r.cfg.defaultSearch(), nil))
+	if err := r.openPolicy(now); err != nil {
+		return err
+	}
 	if r.cfg.ServicesFile != "" {
 		r.services = &file[*netdb.Services]{path: r.cfg.ServicesFile, limit: netdb.MaxServicesFile, parse: netdb.ParseServices}
 		if err := r.services.open(now); err != nil {
@@ -164,8 +169,8 @@ func (r *Resolver) Lookup(ctx context.Context, host string, o LookupOptions) (An
 		l.trace(Event{Kind: EventDone, Err: err})
 		return Answer{}, err
 	}
-	if o.Order == OrderRFC6724 && len(ans.Addrs) > 1 {
-		r.sort(ans.Addrs)
+	if len(ans.Addrs) > 1 {
+		r.sort(ans.Addrs, o.Order)
 	}
 	if l.traced() {
 		l.trace(Event{Kind: EventDone, Name: ans.Name, Addrs: ans.Addrs, TTL: ans.TTL, Note: ans.Source.String()})

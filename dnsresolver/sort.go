@@ -7,35 +7,6 @@ import (
 	"slices"
 )
 
-// PolicyEntry is a row of the policy table of RFC 6724 section 2.1: addresses in
-// Prefix (the longest that matches) have this precedence and label. IPv4
-// addresses are looked up as ::ffff:a.b.c.d.
-type PolicyEntry struct {
-	Prefix            netip.Prefix
-	Precedence, Label int
-}
-
-// rfc6724Policy is the default table. The last three rows are prefixes that were
-// withdrawn.
-var rfc6724Policy = []PolicyEntry{
-	{netip.MustParsePrefix("::1/128"), 50, 0},
-	{netip.MustParsePrefix("::/0"), 40, 1},
-	{netip.MustParsePrefix("::ffff:0:0/96"), 35, 4},
-	{netip.MustParsePrefix("2002::/16"), 30, 2},
-	{netip.MustParsePrefix("2001::/32"), 5, 5},
-	{netip.MustParsePrefix("fc00::/7"), 3, 13},
-	{netip.MustParsePrefix("::/96"), 1, 3},
-	{netip.MustParsePrefix("fec0::/10"), 1, 11},
-	{netip.MustParsePrefix("3ffe::/16"), 1, 12},
-}
-
-// Scopes of RFC 4291 section 2.7, as RFC 6724 section 3.1 compares them.
-const (
-	scopeLinkLocal = 0x2
-	scopeSiteLocal = 0x5
-	scopeGlobal    = 0xE
-)
-
 // maxPrefixCompare is how many bits of two IPv6 addresses rule 9 compares: the
 // rest is the interface identifier, in which nearness means nothing (RFC 6724
 // section 2.2).
@@ -52,25 +23,22 @@ type destination struct {
 	common     int // leading bits shared with the source
 }
 
-// sort puts addrs in the order in which to try them: by the file's sortlist,
-// and where there is a route source by RFC 6724 section 6. Addresses that
-// cannot be reached go last and are not dropped.
-func (r *Resolver) sort(addrs []netip.Addr) {
+// sort puts addrs in the order that is asked for: by the file's sortlist, in any
+// order, and then with OrderRFC6724 and a route source by RFC 6724 section 6.
+// Addresses that cannot be reached go last and are not dropped.
+func (r *Resolver) sort(addrs []netip.Addr, order Order) {
 	if list := r.current.Load().sortlist; len(list) > 0 {
 		slices.SortStableFunc(addrs, func(a, b netip.Addr) int {
 			return sortlistRank(list, a) - sortlistRank(list, b)
 		})
 	}
-	if r.cfg.Routes == nil {
+	if r.cfg.Routes == nil || order != OrderRFC6724 {
 		return
 	}
-	policy := r.cfg.Policy
-	if policy == nil {
-		policy = rfc6724Policy
-	}
+	p := r.policy()
 	list := make([]destination, len(addrs))
 	for i, addr := range addrs {
-		list[i] = r.destination(policy, addr)
+		list[i] = r.destination(p, addr)
 	}
 	slices.SortStableFunc(list, compareDestinations)
 	for i := range list {
@@ -79,21 +47,21 @@ func (r *Resolver) sort(addrs []netip.Addr) {
 }
 
 // destination looks up what the rules need to know of addr.
-func (r *Resolver) destination(policy []PolicyEntry, addr netip.Addr) destination {
-	row := policyFor(policy, addr)
+func (r *Resolver) destination(p *policy, addr netip.Addr) destination {
+	label := p.labelOf(addr)
 	d := destination{
 		addr: addr, unusable: 1, otherScope: 1, otherLabel: 1,
-		precedence: row.Precedence, scope: scopeOf(addr),
+		precedence: p.precedenceOf(addr), scope: p.scopeOf(addr),
 	}
 	src, ok := r.cfg.Routes.SourceFor(addr.Unmap())
 	if !ok || !src.IsValid() {
 		return d
 	}
 	d.unusable = 0
-	if scopeOf(src) == d.scope {
+	if p.scopeOf(src) == d.scope {
 		d.otherScope = 0
 	}
-	if policyFor(policy, src).Label == row.Label {
+	if p.labelOf(src) == label {
 		d.otherLabel = 0
 	}
 	d.common = r.commonPrefix(src, addr)
@@ -121,34 +89,6 @@ func compareCommon(a, b destination) int {
 	}
 	return b.common - a.common
 }
-
-// policyFor returns the row of the longest prefix that holds addr.
-func policyFor(policy []PolicyEntry, addr netip.Addr) PolicyEntry {
-	addr = netip.AddrFrom16(addr.As16())
-	best := PolicyEntry{Prefix: netip.Prefix{}}
-	for _, row := range policy {
-		if row.Prefix.Contains(addr) && row.Prefix.Bits() > best.Prefix.Bits() {
-			best = row
-		}
-	}
-	return best
-}
-
-// scopeOf returns the scope of an address (RFC 6724 section 3.1 and 3.2).
-func scopeOf(addr netip.Addr) int {
-	addr = addr.Unmap()
-	switch {
-	case addr.IsMulticast() && addr.Is6():
-		return int(addr.As16()[1] & 0xF)
-	case addr.IsLoopback(), addr.IsLinkLocalUnicast():
-		return scopeLinkLocal
-	case addr.Is6() && siteLocal.Contains(addr):
-		return scopeSiteLocal
-	}
-	return scopeGlobal
-}
-
-var siteLocal = netip.MustParsePrefix("fec0::/10") // RFC 3879: deprecated
 
 // commonPrefix is the length for rule 9. For IPv6 it is limited to the subnet of
 // the source, and to 64 bits. For IPv4 it counts only within the subnet of the

@@ -135,7 +135,7 @@ func TestSortAddresses(t *testing.T) {
 			}
 			r := newNetwork(t).resolver(cfg)
 			got := slices.Clone(test.in)
-			r.sort(got)
+			r.sort(got, OrderRFC6724)
 			if !slices.Equal(got, test.want) {
 				t.Errorf("got %v, want %v", got, test.want)
 			}
@@ -148,7 +148,7 @@ func TestSortAddresses(t *testing.T) {
 func TestSortlist(t *testing.T) {
 	r := newNetwork(t).resolver(Config{ResolvConfText: "sortlist 203.0.113.0/255.255.255.0 192.0.2.0 2001:db8:7::/48"})
 	got := addrs("2001:db8::1", "198.51.100.1", "192.0.2.1", "2001:db8:7::1", "203.0.113.1")
-	r.sort(got)
+	r.sort(got, OrderRFC6724)
 	want := addrs("203.0.113.1", "192.0.2.1", "2001:db8:7::1", "2001:db8::1", "198.51.100.1")
 	if !slices.Equal(got, want) {
 		t.Errorf("got %v, want %v", got, want)
@@ -161,7 +161,7 @@ func TestScope(t *testing.T) {
 		"::1": scopeLinkLocal, "fe80::1": scopeLinkLocal, "fec0::1": scopeSiteLocal, "fd00::1": scopeGlobal,
 		"2001:db8::1": scopeGlobal, "ff02::1": 2, "ff05::1": 5, "ff0e::1": 0xE, "::ffff:127.0.0.1": scopeLinkLocal,
 	} {
-		if got := scopeOf(netip.MustParseAddr(text)); got != want {
+		if got := new(Config).basePolicy().scopeOf(netip.MustParseAddr(text)); got != want {
 			t.Errorf("scope of %s: %#x, want %#x", text, got, want)
 		}
 	}

@@ -50,7 +50,7 @@ func (h *Host) CreateConnectionContext(ctx context.Context, addr HostPort, o *Co
 	if err != nil {
 		return nil, err
 	}
-	var last error
+	var last error = &GAIError{Code: EAI_NODATA, Name: addr.Host} // should the list be empty
 	for _, entry := range list {
 		s, err := h.connectTo(ctx, entry, o)
 		if err == nil {

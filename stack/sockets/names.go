@@ -4,6 +4,7 @@ import (
 	"context"
 	"net/netip"
 	"strconv"
+	"time"
 
 	"github.com/userstack/userstack/dnsresolver/netdb"
 )
@@ -72,11 +73,17 @@ func (h *Host) numericZone(ap netip.AddrPort) netip.AddrPort {
 	return ap
 }
 
+// fqdnTimeout bounds the two look-ups of GetFQDN, which returns no error: the
+// time of one, by resolv.conf(5)'s defaults of 5 s and 2 attempts.
+const fqdnTimeout = 10 * time.Second
+
 // GetFQDN returns the full name of a host: of the names of its address, the
 // first that has a dot, or else the first; "" is this host. A host that cannot
-// be looked up is returned as it is.
+// be looked up within 10 s is returned as it is.
 func (h *Host) GetFQDN(name string) string {
-	return h.names().GetFQDN(context.Background(), name)
+	ctx, cancel := context.WithTimeout(context.Background(), fqdnTimeout)
+	defer cancel()
+	return h.names().GetFQDN(ctx, name)
 }
 
 // GetHostByName returns the first IPv4 address of a name as a dotted quad

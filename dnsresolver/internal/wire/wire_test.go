@@ -50,7 +50,7 @@ func TestParse(t *testing.T) {
 	for _, compress := range []bool{false, true} {
 		b := reply(t, compress,
 			"www.test. 300 IN CNAME Web.test.", "web.test. 60 IN A 192.0.2.1", "web.test. 60 IN AAAA 2001:db8::1",
-			"web.test. 60 IN TXT hello", "test. 3600 IN SOA ns.test. host.test. 1 2 3 4 30")
+			"web.test. 60 IN TXT hello", "web.test. 60 IN PTR name.Test.", "test. 3600 IN SOA ns.test. host.test. 1 2 3 4 30")
 		m, err := parse(b)
 		if err != nil {
 			t.Fatal(err)
@@ -65,6 +65,7 @@ func TestParse(t *testing.T) {
 			{Name: "web.test.", Type: TypeA, Class: ClassIN, TTL: 60, Addr: netip.MustParseAddr("192.0.2.1")},
 			{Name: "web.test.", Type: TypeAAAA, Class: ClassIN, TTL: 60, Addr: netip.MustParseAddr("2001:db8::1")},
 			{Name: "web.test.", Type: Type(dns.TypeTXT), Class: ClassIN, TTL: 60},
+			{Name: "web.test.", Type: TypePTR, Class: ClassIN, TTL: 60, Target: "name.Test."},
 		}
 		for i := range want {
 			if !EqualNames(m.Answer[i].Name, want[i].Name) || !EqualNames(m.Answer[i].Target, want[i].Target) {
@@ -151,6 +152,7 @@ func TestMalformed(t *testing.T) {
 		"A of 0 bytes":             message(one, record("\x00", 1, "")),
 		"AAAA of 4 bytes":          message(one, record("\x00", 28, "1234")),
 		"CNAME of 0 bytes":         message(one, record("\x00", 5, "")),
+		"PTR with a tail":          message(one, record("\x00", 12, "\x00x")),
 		"CNAME with a tail":        message(one, record("\x00", 5, "\x00x")),
 		"CNAME over its end":       message([3]uint16{2, 0, 0}, record("\x00", 5, "\x03a"), record("\x00", 1, "1234")),
 		"SOA without numbers":      message(one, record("\x00", 6, "\x00\x00")),
@@ -270,7 +272,7 @@ func FuzzParse(f *testing.F) {
 // the library has nothing else to complain about.
 func allPlain(m *Message) bool {
 	for _, rr := range append(m.Answer, m.Authority...) {
-		if rr.Class != ClassIN || !slices.Contains([]Type{TypeA, TypeAAAA, TypeCNAME}, rr.Type) {
+		if rr.Class != ClassIN || !slices.Contains([]Type{TypeA, TypeAAAA, TypeCNAME, TypePTR}, rr.Type) {
 			return false
 		}
 	}
