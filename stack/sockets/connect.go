@@ -41,11 +41,16 @@ func (d *description) bind(ap netip.AddrPort) error {
 	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	d.reviveLocked()
+	if d.local(full) {
+		d.reviveLocked()
+	}
 	ep := d.ep.Load()
 	switch terr := d.bindTo(ep, full); terr.(type) {
 	case nil:
-	case *tcpip.ErrNoPortAvailable:
+	case *tcpip.ErrNoPortAvailable, *tcpip.ErrPortInUse:
+		if d.isTCP() {
+			d.replaceLocked() // netstack keeps the address
+		}
 		return EADDRINUSE
 	case *tcpip.ErrInvalidEndpointState, *tcpip.ErrAlreadyBound:
 		if !d.local(full) {
@@ -130,15 +135,19 @@ func (s *Socket) connect(dst netip.AddrPort, c *call) error {
 		return s.d.tryConnectDatagram(dst)
 	}
 	defer c.done()
+	var first error
 	for {
 		err := s.d.tryConnect(dst)
 		if err != EINPROGRESS && err != EALREADY || !c.blocks() {
 			return err
 		}
+		if first == nil {
+			first = err
+		}
 		switch end := c.again(); end {
 		case nil:
 		case EAGAIN: // SO_SNDTIMEO: the attempt goes on
-			return EINPROGRESS
+			return first
 		default:
 			s.d.giveUpConnect()
 			return end
@@ -166,12 +175,31 @@ func (d *description) destination(dst netip.AddrPort) (tcpip.FullAddress, Errno)
 	if d.dontRoute.Load() && d.viaGateway(full) {
 		return full, ENETUNREACH
 	}
+	if forMany(full.Addr) {
+		d.steer(ep, &full)
+	}
 	return full, 0
+}
+
+func forMany(a tcpip.Address) bool {
+	return a == header.IPv4Broadcast || header.IsV4MulticastAddress(a) || header.IsV6MulticastAddress(a)
+}
+
+// steer sends what is for many hosts to the interface that the socket's own
+// address belongs to, unless it names another.
+func (d *description) steer(ep tcpip.Endpoint, full *tcpip.FullAddress) {
+	var chosen tcpip.MulticastInterfaceOption
+	local, terr := ep.GetLocalAddress()
+	if full.NIC != 0 || terr != nil || local.Addr.BitLen() != full.Addr.BitLen() ||
+		ep.GetSockOpt(&chosen) == nil && chosen != (tcpip.MulticastInterfaceOption{}) {
+		return
+	}
+	full.NIC = d.host.gv.CheckLocalAddress(0, translate.Protocol(translate.NetipAddr(local.Addr)), local.Addr)
 }
 
 func (d *description) notUnicast(full tcpip.FullAddress) bool {
 	a := full.Addr
-	return a == header.IPv4Broadcast || header.IsV4MulticastAddress(a) || header.IsV6MulticastAddress(a) ||
+	return forMany(a) ||
 		d.host.gv.IsSubnetBroadcast(full.NIC, translate.Protocol(translate.NetipAddr(a)), a)
 }
 
@@ -183,6 +211,7 @@ func (d *description) disconnect() error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	ep := d.ep.Load()
+	d.pullError()
 	switch terr := ep.Disconnect(); terr.(type) {
 	case nil:
 		return nil

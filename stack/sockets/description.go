@@ -201,7 +201,6 @@ func (d *description) replaceAsLocked(errno Errno) {
 	if terr != nil {
 		return // only an unregistered protocol: cannot happen after init
 	}
-	d.pullError()
 	if errno != 0 {
 		d.soErr.Store(int32(errno))
 	}

@@ -182,19 +182,16 @@ func (d *description) shutdownTCP(how How) error {
 }
 
 func (d *description) shutdownDatagram(how How) error {
-	var flags tcpip.ShutdownFlags
+	// Only flags: netstack would drop what arrives later, and Linux does not.
 	if how != SHUT_WR {
-		flags |= tcpip.ShutdownRead
 		d.rdShut.Store(true)
 	}
 	if how != SHUT_RD {
-		flags |= tcpip.ShutdownWrite
 		d.wrShut.Store(true)
 	}
-	terr := d.ep.Load().Shutdown(flags)
 	d.wq.Notify(lookAgain)
-	if terr != nil {
-		return errnoOf(terr)
+	if !d.hasDestination(nil) {
+		return ENOTCONN
 	}
 	return nil
 }

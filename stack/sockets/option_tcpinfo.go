@@ -88,8 +88,8 @@ func microseconds(t time.Duration) uint64 { return uint64(max(t, 0) / time.Micro
 // the same for the states that TCP has, and more for its own.
 func linuxTCPState(ep tcpip.Endpoint) byte {
 	state := tcp.EndpointState(ep.State())
-	if state < tcp.StateEstablished || state > tcp.StateClosing {
-		return TCP_CLOSE
+	if state < tcp.StateEstablished || state > tcp.StateClosing || state == tcp.StateTimeWait {
+		return TCP_CLOSE // in TIME_WAIT something else holds the place, and the socket is closed
 	}
 	return byte(state)
 }

@@ -4,6 +4,7 @@ import (
 	"net/netip"
 
 	"gvisor.dev/gvisor/pkg/tcpip"
+	"gvisor.dev/gvisor/pkg/tcpip/header"
 	"gvisor.dev/gvisor/pkg/tcpip/transport/tcp"
 
 	"github.com/userstack/userstack/stack/internal/translate"
@@ -48,8 +49,8 @@ func (d *description) tryConnect(dst netip.AddrPort) error {
 	switch terr := d.startConnectLocked(d.ep.Load(), full); terr.(type) {
 	case nil, *tcpip.ErrConnectStarted:
 		d.phase = connecting
-		d.soErr.Store(0) // of an earlier connection
-		return d.progressLocked(EINPROGRESS)
+		d.soErr.Store(0)   // of an earlier connection
+		return EINPROGRESS // even when it has ended meanwhile: the next call tells
 	case *tcpip.ErrNoPortAvailable:
 		d.replaceLocked()
 		return EADDRNOTAVAIL
@@ -104,7 +105,12 @@ func (d *description) tryConnectDatagram(dst netip.AddrPort) error {
 	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	switch terr := d.startConnectLocked(d.ep.Load(), full); terr.(type) {
+	ep := d.ep.Load()
+	if !ep.SocketOptions().GetBroadcast() && full.Addr.Len() == header.IPv4AddressSize &&
+		d.notUnicast(full) && !header.IsV4MulticastAddress(full.Addr) {
+		return EACCES
+	}
+	switch terr := d.startConnectLocked(ep, full); terr.(type) {
 	case nil:
 		return nil
 	case *tcpip.ErrNoPortAvailable:
@@ -136,6 +142,7 @@ func (d *description) reviveLocked() {
 	if d.phase != connecting || d.bound.IsValid() || tcp.EndpointState(d.ep.Load().State()) != tcp.StateError {
 		return
 	}
+	d.pullError()
 	d.replaceLocked()
 	d.phase = connecting
 	d.rdShut.Store(true)

@@ -143,6 +143,8 @@ func (s *Socket) recvStream(w *scatter, c *call) received {
 	switch {
 	case size == 0:
 		return received{} // netstack would wait, or fail (T19)
+	case c.flags&MSG_OOB != 0 && s.d.listening():
+		return received{err: ENOTCONN}
 	case c.flags&MSG_OOB != 0:
 		return received{err: EINVAL}
 	}

@@ -5,6 +5,9 @@ import (
 	"time"
 
 	"gvisor.dev/gvisor/pkg/tcpip"
+	"gvisor.dev/gvisor/pkg/tcpip/header"
+	"gvisor.dev/gvisor/pkg/tcpip/transport"
+	"gvisor.dev/gvisor/pkg/tcpip/transport/tcp"
 	"gvisor.dev/gvisor/pkg/waiter"
 )
 
@@ -106,7 +109,7 @@ func (s *Socket) sendGather(r *gather, opts tcpip.WriteOptions, c *call) (n int,
 	case s.dead():
 		return 0, ErrClosed
 	case size == 0 && s.d.isTCP():
-		return 0, s.d.sendable()
+		return 0, s.sendable(c)
 	case s.d.isTCP() && s.d.wrShut.Load():
 		return 0, s.sendError(&tcpip.ErrClosedForSend{}) // netstack does not know of what came before the connection
 	}
@@ -186,12 +189,17 @@ func (d *description) hasDestination(to *tcpip.FullAddress) bool {
 	if to != nil {
 		return true
 	}
-	_, terr := d.ep.Load().GetRemoteAddress()
-	return terr == nil
+	return transport.DatagramEndpointState(d.ep.Load().State()) == transport.DatagramEndpointStateConnected
 }
 
 // maySend is what is checked before a datagram reaches the endpoint.
 func (d *description) maySend(size int, to *tcpip.FullAddress) Errno {
+	if size > maxDatagram {
+		return EMSGSIZE
+	}
+	if to != nil && to.Addr == header.IPv4Broadcast && !d.ep.Load().SocketOptions().GetBroadcast() {
+		return EACCES
+	}
 	if errno := d.takeError(); errno != 0 {
 		return errno
 	}
@@ -221,12 +229,27 @@ func (d *description) sendsAll(c *call) bool {
 }
 
 // sendable is what sending no bytes on a TCP socket gives.
-func (d *description) sendable() error {
-	if !tcpConnected(d.ep.Load()) {
-		return EPIPE
+func (s *Socket) sendable(c *call) error {
+	defer c.done()
+	for {
+		switch ep := s.d.ep.Load(); tcp.EndpointState(ep.State()) {
+		case tcp.StateEstablished, tcp.StateCloseWait:
+			if !s.d.wrShut.Load() {
+				return nil
+			}
+			return s.sendError(&tcpip.ErrClosedForSend{})
+		case tcp.StateConnecting, tcp.StateSynSent, tcp.StateSynRecv:
+		default:
+			return s.sendError(&tcpip.ErrClosedForSend{})
+		}
+		if err := c.again(); err != nil {
+			return err
+		}
 	}
-	return nil
 }
+
+// maxDatagram is the most that an IP packet can claim to hold, in bytes.
+const maxDatagram = 65535
 
 func (s *Socket) sendError(terr tcpip.Error) error {
 	if s.dead() {
