@@ -46,7 +46,7 @@ func (s *Socket) conn(peer netip.AddrPort) *Conn {
 	c := &Conn{s: s, network: s.d.networkName(), read: makeDeadline(), write: makeDeadline()}
 	c.local, c.remote = s.netAddr(s.localAddr()), s.netAddr(peer)
 	if s.d.isTCP() {
-		s.d.ep.Load().SocketOptions().SetDelayOption(false)
+		_ = s.SetSockOptInt(SOL_TCP, TCP_NODELAY, 1) // fails on a closed socket alone
 	}
 	return c
 }

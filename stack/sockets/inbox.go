@@ -134,6 +134,9 @@ func (in *inbox) put(dg datagram) bool {
 	}
 	if in.n > 0 && in.used+cost > limit {
 		in.drops++
+		if in.d.kind == onUDP { // netstack has counted it as delivered (T42)
+			in.d.host.gv.Stats().UDP.ReceiveBufferErrors.Increment()
+		}
 		return false
 	}
 	if in.n == len(in.queue) {
