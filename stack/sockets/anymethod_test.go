@@ -22,6 +22,9 @@ func TestAnyMethodWhileClosing(t *testing.T) {
 		"connected":  func(t *testing.T, a, b *sockets.Host) *sockets.Socket { s, _ := connected(t, a, b); return s },
 		"listening":  func(t *testing.T, a, b *sockets.Host) *sockets.Socket { l, _ := listener(t, a, addrA); return l },
 		"UDP":        func(t *testing.T, a, b *sockets.Host) *sockets.Socket { return correspond(t, a, b).to },
+		"ping": func(t *testing.T, a, b *sockets.Host) *sockets.Socket {
+			return mustSocket(t, a, sockets.AF_INET, sockets.SOCK_DGRAM, sockets.IPPROTO_ICMP)
+		},
 		"UDP6": func(t *testing.T, a, b *sockets.Host) *sockets.Socket {
 			return mustSocket(t, a, sockets.AF_INET6, sockets.SOCK_DGRAM, 0)
 		},

@@ -36,13 +36,15 @@
 //
 // Every call that waits does so in one function, call.again. A socket is
 // blocking, non-blocking or has a timeout (SetTimeout); a Within or a context
-// given to one call goes first.
+// given to one call goes first. Host.Poll and Host.Select wait for many sockets,
+// and a Poller does so at the cost of those that are ready; what they report is
+// made in one function, Socket.ready.
 //
 // # Limits
 //
 // There are TCP, UDP and ping sockets over IPv4 and IPv6. Raw, packet and
 // AF_UNIX sockets are refused, as are options that the table does not have;
-// poll, select and ancillary data are not there yet. Netstack has no urgent
-// data, so MSG_OOB is refused. Descriptor numbers belong to a Host; the
-// operating system does not know them.
+// ancillary data is not there yet. Netstack has no urgent data, so MSG_OOB is
+// refused. Descriptor numbers belong to a Host; the operating system does not
+// know them.
 package sockets

@@ -80,7 +80,7 @@ func connecting(t testing.TB, h *sockets.Host) *sockets.Socket {
 // TestPollStates compares poll with what Linux says in the same state, as
 // measured there.
 func TestPollStates(t *testing.T) {
-	for _, part := range [][]pollState{freshStates, connectedStates, failedStates, datagramStates} {
+	for _, part := range [][]pollState{freshStates, connectedStates, failedStates, datagramStates, unixStates} {
 		for _, st := range part {
 			t.Run(st.id+" "+st.what, func(t *testing.T) {
 				t.Parallel()
@@ -356,6 +356,21 @@ var datagramStates = []pollState{
 			wantPoll(t, s, out)
 		}
 	}},
+	{"O20", "UDP error queue", func(t *testing.T, a, b *sockets.Host) {
+		s := udpSocket(t, a)
+		check(t, s.SetSockOptInt(sockets.SOL_IP, sockets.IP_RECVERR, 1))
+		check(t, s.Connect(sockets.Inet4{Host: addrB, Port: 9}))
+		must[int](t)(s.Send([]byte("x")))
+		wantPoll(t, s, out|fault)
+		if errno := soError(t, s); errno != sockets.ECONNREFUSED {
+			t.Errorf("SO_ERROR is %v", errno)
+		}
+		wantPoll(t, s, out|fault)
+		check(t, s.SetSockOptInt(sockets.SOL_SOCKET, sockets.SO_SELECT_ERR_QUEUE, 1))
+		wantPoll(t, s, out|fault|sockets.POLLPRI)
+		must[*sockets.Msg](t)(s.RecvMsg([][]byte{make([]byte, 9)}, 100, sockets.MSG_ERRQUEUE))
+		wantPoll(t, s, out)
+	}},
 	{"O21", "UDP shut", func(t *testing.T, a, b *sockets.Host) {
 		s := udpSocket(t, a)
 		wantErrno(t, s.Shutdown(sockets.SHUT_RD), sockets.ENOTCONN)
@@ -370,6 +385,40 @@ var datagramStates = []pollState{
 		check(t, s.Connect(sockets.Inet4{Host: addrB, Port: 9}))
 		check(t, s.Shutdown(sockets.SHUT_WR))
 		wantPoll(t, s, out)
+	}},
+}
+
+var unixStates = []pollState{
+	{"O22", "AF_UNIX", func(t *testing.T, a, b *sockets.Host) {
+		wantPoll(t, mustSocket(t, a, sockets.AF_UNIX, sockets.SOCK_STREAM, 0), out|hup)
+		wantPoll(t, mustSocket(t, a, sockets.AF_UNIX, sockets.SOCK_DGRAM, 0), out)
+		for typ, after := range map[sockets.Type]sockets.PollEvents{
+			sockets.SOCK_STREAM: ended, sockets.SOCK_SEQPACKET: ended, sockets.SOCK_DGRAM: out,
+		} {
+			p, q, err := a.SocketPair(sockets.AF_UNIX, typ, 0)
+			check(t, err)
+			wantPoll(t, p, out)
+			must[int](t)(q.Send([]byte("x")))
+			wantPoll(t, p, in|out)
+			must[[]byte](t)(p.Recv(1))
+			wantPoll(t, p, out)
+			check(t, q.Close())
+			wantPoll(t, p, after)
+			check(t, p.Close())
+			wantPoll(t, p, nval)
+		}
+	}},
+	{"O22", "AF_UNIX, a direction shut", func(t *testing.T, a, b *sockets.Host) {
+		p, q, err := a.SocketPair(sockets.AF_UNIX, sockets.SOCK_STREAM, 0)
+		check(t, err)
+		defer p.Close()
+		defer q.Close()
+		check(t, q.Shutdown(sockets.SHUT_WR))
+		wantPoll(t, p, in|out|rdhup)
+		wantPoll(t, q, out)
+		check(t, p.Shutdown(sockets.SHUT_WR))
+		wantPoll(t, p, ended)
+		wantPoll(t, q, ended)
 	}},
 }
 

@@ -144,6 +144,40 @@ func TestT30SoftErrors(t *testing.T) {
 	}
 }
 
+// T44: FIONREAD is the length of the next datagram alone, of a connection all that
+// waits, and EINVAL on a listener: as netstack has it, and Linux.
+func TestT44QueueSize(t *testing.T) {
+	a, b := pair(t)
+	wantReadable := func(s *sockets.Socket, want int) {
+		t.Helper()
+		if n := must[any](t)(s.Ioctl(sockets.FIONREAD, nil)); n != want {
+			t.Errorf("FIONREAD is %v, want %d", n, want)
+		}
+	}
+	c := correspond(t, a, b)
+	wantReadable(c.to, 0)
+	for _, data := range []string{"abc", "", "defgh"} {
+		c.deliver(t, data)
+	}
+	for _, want := range []int{3, 0, 5, 0} {
+		wantReadable(c.to, want)
+		c.to.Recv(9)
+	}
+	client, server := connected(t, a, b)
+	for range 2 {
+		must[int](t)(server.Send([]byte("abcd")))
+	}
+	must[[]byte](t)(client.Recv(8, sockets.MSG_PEEK, sockets.MSG_WAITALL))
+	for n := must[any](t)(client.Ioctl(sockets.FIONREAD, nil)); n == 4; n = must[any](t)(client.Ioctl(sockets.FIONREAD, nil)) {
+		runtime.Gosched() // MSG_PEEK does not wait for the rest
+	}
+	wantReadable(client, 8)
+	l, addr := listener(t, b, addrB)
+	check(t, tcpSocket(t, a).Connect(addr))
+	_, err := l.Ioctl(sockets.FIONREAD, nil)
+	wantErrno(t, err, sockets.EINVAL)
+}
+
 // unreachable lets h send an ICMP error about a TCP segment from one address to
 // another.
 func unreachable(t *testing.T, h *sockets.Host, code header.ICMPv4Code, from, to sockets.Sockaddr) {
