@@ -61,6 +61,7 @@ func (m *messageState) answer(clear, set ask) {
 type messageExtras struct {
 	mu           sync.Mutex
 	timestamping uint32        // SO_TIMESTAMPING's flags
+	peek         int           // SO_PEEK_OFF plus 1, so that 0 is its default, -1
 	segment      int           // UDP_SEGMENT: bytes, 0 = off
 	unicastIf    int           // IP_UNICAST_IF: index, 0 = off
 	unicastIf6   int           // IPV6_UNICAST_IF

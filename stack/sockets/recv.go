@@ -103,10 +103,15 @@ func (s *Socket) recvScatter(w *scatter, c *call, meta *datagram) received {
 	if c.flags&MSG_ERRQUEUE != 0 {
 		return s.recvError(w, meta)
 	}
+	receive := (*Socket).recvStream
 	if s.d.in != nil {
-		return s.recvDatagram(w, c, meta)
+		receive = (*Socket).recvDatagram
 	}
-	return s.recvStream(w, c)
+	r := receive(s, w, c, meta)
+	if r.n > 0 {
+		s.d.movePeek(r.n, c.flags)
+	}
+	return r
 }
 
 // recvDatagram is the wait loop of receiving from the inbox. As on Linux an
@@ -138,7 +143,7 @@ func (s *Socket) recvDatagram(w *scatter, c *call, meta *datagram) received {
 }
 
 // recvStream is the wait loop of receiving from a connection.
-func (s *Socket) recvStream(w *scatter, c *call) received {
+func (s *Socket) recvStream(w *scatter, c *call, _ *datagram) received {
 	size := w.size()
 	switch {
 	case size == 0:
@@ -151,6 +156,9 @@ func (s *Socket) recvStream(w *scatter, c *call) received {
 	peek := c.flags&MSG_PEEK != 0
 	want, got := s.d.leastWanted(size, c.flags), 0
 	w.skip = c.flags&MSG_TRUNC != 0
+	if off, on := s.d.peekOffset(); on && peek {
+		return s.peekStreamAt(w, off, c)
+	}
 	if peek && want > 1 {
 		s.awaitPeek(want, c)
 	}

@@ -10,6 +10,7 @@ import (
 // order. It is the io.Writer that an endpoint writes to.
 type scatter struct {
 	rest [][]byte // what is still to be filled
+	past int      // bytes to throw away before any is kept (SO_PEEK_OFF)
 	skip bool     // leave the buffers as they are and only count (MSG_TRUNC, tcp(7))
 	one  [1][]byte
 }
@@ -32,7 +33,7 @@ func scatterOverAll(bufs [][]byte) *scatter {
 }
 
 func (w *scatter) free() {
-	w.rest, w.one[0], w.skip = nil, nil, false
+	w.rest, w.one[0], w.past, w.skip = nil, nil, 0, false
 	scatters.Put(w)
 }
 
@@ -47,7 +48,11 @@ func (w *scatter) size() int {
 
 // Write implements io.Writer.
 func (w *scatter) Write(p []byte) (int, error) {
-	done := 0
+	done := min(w.past, len(p))
+	w.past -= done
+	if done == len(p) {
+		return done, nil
+	}
 	for len(w.rest) > 0 {
 		n := min(len(w.rest[0]), len(p)-done)
 		if !w.skip {

@@ -9,6 +9,9 @@ import (
 // it that belong to it.
 func (s *Socket) take(w *scatter, c *call, meta *datagram) (received, bool) {
 	peek := c.flags&MSG_PEEK != 0
+	if off, on := s.d.peekOffset(); on && peek {
+		return s.d.in.peekAt(w, off, meta)
+	}
 	if peek || !s.d.asked(askTogether) {
 		return s.d.in.take(w, peek, meta)
 	}
