@@ -28,6 +28,12 @@ type CacheConfig struct {
 	// NoRotate keeps the order of an answer's addresses; otherwise each use
 	// begins with the next one.
 	NoRotate bool
+	// MaxStale is for how long after its life an answer may still be used, when the
+	// servers fail or take longer than 1.8 s (RFC 8767). Zero: not at all.
+	MaxStale time.Duration
+	// Prefetch asks again, in the background, for an answer that is used near the
+	// end of its life.
+	Prefetch bool
 	// NXDomainCut answers for all names below one that does not exist (RFC
 	// 8020). Some servers say NXDOMAIN for empty names with others below.
 	NXDomainCut bool
@@ -46,6 +52,18 @@ const (
 	// question is answered (RFC 9520 section 3.2).
 	minFailureTTL = time.Second
 	maxFailureTTL = 30 * time.Second
+
+	// How long a lookup waits for the servers before it takes an answer that is past
+	// its life, what life such an answer is given, and for how long the servers are
+	// then left alone (RFC 8767 sections 4 and 5).
+	staleWait = 1800 * time.Millisecond
+	staleTTL  = 30 * time.Second
+
+	// An answer of at least this life is asked for again when it is used, for the
+	// second time or later, in the last tenth of it.
+	minPrefetchTTL = 10 * time.Second
+	prefetchPart   = 10
+	maxPrefetches  = 16 // at the same time
 )
 
 // What the parts of an entry take, in bytes, on a 64-bit machine: the entry with
@@ -73,6 +91,8 @@ type cacheKey struct {
 type cached struct {
 	rep     reply
 	expires time.Time
+	ttl     time.Duration // from the start to expires
+	over    time.Time     // of a stale answer: when it may not be used any more
 	failed  time.Duration // of a failure: how long it is remembered this time
 	size    int
 	used    atomic.Bool   // since the hand passed (CLOCK)
@@ -140,10 +160,14 @@ func (c *cache) get(key cacheKey, now time.Time) *cached {
 	}
 }
 
-func (s *cacheShard) get(key cacheKey, now time.Time) *cached {
+func (s *cacheShard) entry(key cacheKey) *cached {
 	s.mu.RLock()
-	e := s.entries[key]
-	s.mu.RUnlock()
+	defer s.mu.RUnlock()
+	return s.entries[key]
+}
+
+func (s *cacheShard) get(key cacheKey, now time.Time) *cached {
+	e := s.entry(key)
 	if e == nil || !now.Before(e.expires) {
 		return nil
 	}
@@ -169,14 +193,14 @@ func (c *cache) put(key cacheKey, rep reply, now time.Time) {
 		ttl = min(rep.absent, maxNegativeTTL)
 	case rep.status == statusNoData:
 		ttl = min(rep.absent, maxNegativeTTL)
-	case rep.status == statusTemporary, rep.status == statusUnanswered, rep.status == statusBroken:
+	case rep.status.failed() && rep.status != statusStopped:
 		e.failed = c.shard(key.name).nextFailure(key)
 		ttl = e.failed
 	}
-	if ttl <= 0 || rep.status == statusStopped || rep.status == statusNotAsked || rep.notTried() {
+	if ttl <= 0 || rep.notTried() {
 		return
 	}
-	e.expires = now.Add(ttl)
+	e.expires, e.ttl = now.Add(ttl), ttl
 	e.size = rep.size() + len(key.name)
 	if e.size > maxCachedAnswer {
 		return
@@ -290,14 +314,18 @@ func (rep *reply) size() int {
 }
 
 // remembered returns what the cache has of a question.
-func (r *Resolver) remembered(key cacheKey, now time.Time) (reply, bool) {
+func (r *Resolver) remembered(set *settings, key cacheKey, now time.Time) (reply, bool) {
 	e := r.cache.get(key, now)
 	if e == nil {
 		return reply{}, false
 	}
 	rep := e.rep
+	uses := e.uses.Add(1)
 	if n := len(rep.addrs); n > 1 && !r.cfg.Cache.NoRotate {
-		rep.rotate = int(e.uses.Add(1) % uint32(n))
+		rep.rotate = int(uses % uint32(n))
+	}
+	if r.cfg.Cache.Prefetch && e.wantsRefresh(now) {
+		r.refresh(set, key)
 	}
 	if rep.status == statusData {
 		rep.ttl = max(e.expires.Sub(now).Truncate(time.Second), time.Second)
@@ -325,7 +353,7 @@ func (r *Resolver) withoutAsking(l *lookup, name string, o LookupOptions) (ans A
 		family = AF_INET
 	}
 	if family != AF_INET6 {
-		if found.v4, ok = r.remembered(set.key(name, wire.TypeA), now); !ok {
+		if found.v4, ok = r.remembered(set, set.key(name, wire.TypeA), now); !ok {
 			return Answer{}, failure{}, false
 		}
 	}
@@ -334,7 +362,7 @@ func (r *Resolver) withoutAsking(l *lookup, name string, o LookupOptions) (ans A
 	case found.v4.status == statusNXDomain:
 		found.v6 = found.v4 // of no type
 	default:
-		if found.v6, ok = r.remembered(set.key(name, wire.TypeAAAA), now); !ok {
+		if found.v6, ok = r.remembered(set, set.key(name, wire.TypeAAAA), now); !ok {
 			return Answer{}, failure{}, false
 		}
 	}

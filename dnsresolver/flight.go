@@ -24,6 +24,7 @@ type flight struct {
 	cancel context.CancelFunc
 
 	waiters int // guarded by flights.mu
+	landed  sync.Once
 }
 
 // asked is a question of a lookup: answered from memory, or in flight.
@@ -36,7 +37,7 @@ type asked struct {
 // unless somebody has. The caller waits for done, or leaves.
 func (l *lookup) ask(name string, t wire.Type) asked {
 	key := l.set.key(name, t)
-	if rep, ok := l.r.remembered(key, time.Now()); ok {
+	if rep, ok := l.r.remembered(l.set, key, time.Now()); ok {
 		l.traceCache(key, rep)
 		return asked{rep: rep}
 	}
@@ -51,8 +52,8 @@ func (l *lookup) ask(name string, t wire.Type) asked {
 	return asked{flight: f}
 }
 
-// landed is the done of questions that need not be waited for.
-var landed = func() chan struct{} {
+// known is the done of questions that need not be waited for.
+var known = func() chan struct{} {
 	c := make(chan struct{})
 	close(c)
 	return c
@@ -60,7 +61,7 @@ var landed = func() chan struct{} {
 
 func (a asked) done() <-chan struct{} {
 	if a.flight == nil {
-		return landed
+		return known
 	}
 	return a.flight.done
 }
@@ -106,14 +107,20 @@ func (l *lookup) takeOff(key cacheKey, name string, t wire.Type) *flight {
 	r.flights.open[key] = f
 	r.running.Go(func() {
 		defer cancel()
-		f.rep = l.resolve(ctx, name, t)
-		r.cache.put(key, f.rep, time.Now())
+		f.fly(ctx, name, t)
 		r.flights.mu.Lock()
 		defer r.flights.mu.Unlock()
 		f.forget(&r.flights)
-		close(f.done)
 	})
 	return f
+}
+
+// land gives an answer to everybody who waits or will. Only the first counts.
+func (f *flight) land(rep reply) {
+	f.landed.Do(func() {
+		f.rep = rep
+		close(f.done)
+	})
 }
 
 // forget makes the next one who asks start a flight of their own. The caller

@@ -32,11 +32,12 @@ type Resolver struct {
 	current atomic.Pointer[settings]
 	reload  sync.Mutex // held while current is replaced
 
-	cache    *cache // nil: off
-	flights  flights
-	lookups  atomic.Uint64 // number of the last one
-	rotation atomic.Uint32
-	slots    chan struct{} // one per exchange; full at maxQueries
+	cache      *cache // nil: off
+	flights    flights
+	prefetches atomic.Int32
+	lookups    atomic.Uint64 // number of the last one
+	rotation   atomic.Uint32
+	slots      chan struct{} // one per exchange; full at maxQueries
 
 	closed  atomic.Bool
 	closing context.Context // done when Close was called
