@@ -46,15 +46,16 @@ func (st status) failed() bool {
 
 // walked is what one message says of one name, after following its aliases.
 type walked struct {
-	status status
-	names  []string // the targets of the aliases in order; the last is where the chain ends
-	addrs  []netip.Addr
-	ptrs   []string      // targets of PTR records
-	data   []*wire.Data  // of records of other types
-	ttl    time.Duration // the shortest of the chain
-	soa    bool          // the message has a usable SOA record
-	absent time.Duration // how long it holds that there is nothing, with soa
-	ad     bool
+	status   status
+	names    []string // the targets of the aliases in order; the last is where the chain ends
+	addrs    []netip.Addr
+	ptrs     []string      // targets of PTR records
+	data     []*wire.Data  // of records of other types
+	ttl      time.Duration // the shortest of the chain
+	filtered bool          // something was taken out
+	soa      bool          // the message has a usable SOA record
+	absent   time.Duration // how long it holds that there is nothing, with soa
+	ad       bool
 }
 
 // found reports whether the message has what was asked for.
@@ -162,16 +163,17 @@ func recordTTL(seconds uint32) time.Duration {
 // reply is the answer to one question about one name, whatever the number of
 // messages it took.
 type reply struct {
-	status  status
-	addrs   []netip.Addr
-	ptrs    []string
-	data    []*wire.Data
-	names   []string // every alias and where they lead, without the name itself
-	ttl     time.Duration
-	absent  time.Duration // how long it holds that there is nothing; 0: not to be kept
-	ad      bool
-	rotate  int     // the address to begin with
-	failure failure // of a status that failed
+	status   status
+	addrs    []netip.Addr
+	ptrs     []string
+	data     []*wire.Data
+	names    []string // every alias and where they lead, without the name itself
+	ttl      time.Duration
+	absent   time.Duration // how long it holds that there is nothing; 0: not to be kept
+	ad       bool
+	rotate   int     // the address to begin with
+	filtered bool    // something was taken out: not to be kept
+	failure  failure // of a status that failed
 }
 
 // query returns the records of one type of a name: those that are remembered, or
@@ -201,6 +203,7 @@ func (l *lookup) resolve(ctx context.Context, name string, t wire.Type) reply {
 		if i := l.set.stray(current, w.names); i >= 0 {
 			w.cutOff(i)
 		}
+		l.dropPrivate(name, &w)
 		for _, n := range w.names {
 			if wire.EqualNames(n, name) || containsName(rep.names, n) {
 				return reply{status: statusBroken, failure: loopFailure}
@@ -209,7 +212,7 @@ func (l *lookup) resolve(ctx context.Context, name string, t wire.Type) reply {
 		}
 		rep.ttl, rep.ad = min(rep.ttl, w.ttl), rep.ad && w.ad
 		if w.status != statusNoData || len(w.names) == 0 || w.soa {
-			rep.status, rep.absent = w.status, w.absent
+			rep.status, rep.absent, rep.filtered = w.status, w.absent, w.filtered
 			rep.addrs, rep.ptrs, rep.data = w.addrs, w.ptrs, w.data
 			return rep
 		}

@@ -159,10 +159,17 @@ func (a *attempt) ask(ctx context.Context, payload uint16) (*wire.Message, error
 	case a.x.l.overTCP(a.server):
 		return a.askTCP(ctx, q)
 	}
+	if o := &a.x.l.set.options; o.Cookies && payload != 0 {
+		q.Cookie = a.x.l.r.cookieFor(a.server)
+	}
+	if a.x.l.set.options.Mixed0x20 {
+		q.Name, q.Exact = mixCase(q.Name), true
+	}
 	msg, err := a.askUDP(ctx, q)
 	if !errors.Is(err, errTruncated) && !errors.Is(err, errForged) {
 		return msg, err
 	}
+	q.Name, q.Exact, q.Cookie = a.x.q.name, false, nil
 	if !a.goOn(eventTCP) {
 		return nil, errBudget
 	}
@@ -213,6 +220,20 @@ func judge(msg *wire.Message, q question) (walked, verdict, error) {
 func lame(msg *wire.Message, w walked) bool {
 	return msg.RCode == wire.NoError && len(msg.Answer) == 0 && !w.soa &&
 		!msg.Authoritative && !msg.RecursionAvailable
+}
+
+// mixCase returns name with the case of each letter at random: what a forger has
+// to guess beside the ID and the port (draft-vixie-dnsext-dns0x20).
+func mixCase(name string) string {
+	b := []byte(name)
+	coins := make([]byte, len(b))
+	rand.Read(coins) // never fails
+	for i, c := range b {
+		if letter := c | 0x20; 'a' <= letter && letter <= 'z' && coins[i]&1 != 0 {
+			b[i] = c ^ 0x20
+		}
+	}
+	return string(b)
 }
 
 // randomID returns an ID that nobody can guess (RFC 5452 section 9.2).

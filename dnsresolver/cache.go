@@ -197,7 +197,7 @@ func (c *cache) put(key cacheKey, rep reply, now time.Time) {
 		e.failed = c.shard(key.name).nextFailure(key)
 		ttl = e.failed
 	}
-	if ttl <= 0 || rep.notTried() {
+	if ttl <= 0 || rep.filtered || rep.notTried() {
 		return
 	}
 	e.expires, e.ttl = now.Add(ttl), ttl

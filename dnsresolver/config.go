@@ -91,6 +91,12 @@ type Config struct {
 	// (draft-ietf-6man-rfc6724-update). Nil: none is known.
 	KnownLocalULA []netip.Prefix
 
+	// NoPrivate takes addresses of private networks out of what Servers say, against
+	// DNS rebinding: a name that has no others has none. Group has the same field.
+	// PrivateDomains are domains that may have them all the same.
+	NoPrivate      bool
+	PrivateDomains []string
+
 	// Hosts maps names to addresses. A name in it is not looked for elsewhere.
 	Hosts map[string][]netip.Addr
 	// HostsFile and ResolvConf are paths, read in New and again when the files
@@ -152,6 +158,11 @@ func (c *Config) validate() error {
 	}
 	if err := c.validateGroups(); err != nil {
 		return err
+	}
+	for _, domain := range c.PrivateDomains {
+		if _, ok := searchDomain(domain); !ok || domain == "" {
+			return fmt.Errorf("private domain %q: not a domain name", domain)
+		}
 	}
 	for _, domain := range c.Search {
 		if _, ok := searchDomain(domain); !ok {

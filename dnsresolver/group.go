@@ -22,6 +22,8 @@ type Group struct {
 	Domains []string
 	// Servers are the group's servers, best first, at most 8.
 	Servers []Server
+	// NoPrivate takes private addresses out of what Servers say; see Config.
+	NoPrivate bool
 }
 
 const maxGroups = 256
@@ -29,6 +31,7 @@ const maxGroups = 256
 // group is a Group, or what the names have that are in none, as a lookup uses it.
 type group struct {
 	servers []*server
+	public  bool // may not point to private addresses
 }
 
 // groups is what settings know of split DNS: the group of each domain, in lower
@@ -61,7 +64,7 @@ func (s *settings) groupOf(name string) *group {
 func (c *Config) groups(old *settings) groups {
 	all := make(groups)
 	for _, cfg := range c.Groups {
-		g := new(group)
+		g := &group{public: cfg.NoPrivate}
 		for _, server := range cfg.Servers {
 			g.servers = append(g.servers, keepServer(server, old))
 		}

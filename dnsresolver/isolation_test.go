@@ -19,7 +19,7 @@ var allowedUse = map[string][]string{
 	"net": {"Conn", "DNSError", "ErrClosed", "Error", "IP", "IPAddr", "MX", "NS", "SRV", "UnknownNetworkError"},
 	// The codec and nothing of the client.
 	"github.com/miekg/dns": {
-		"ClassINET", "DNAME", "EDNS0", "EDNS0_PADDING", "Fqdn", "HTTPS", "MX", "NS", "RFC3597", "SRV", "SVCB", "StringToType", "TXT", "UnpackRR", "Msg", "MsgHdr", "OPT", "Question", "RR", "RR_Header", "RcodeBadVers", "RcodeFormatError",
+		"ClassINET", "DNAME", "EDNS0", "EDNS0COOKIE", "EDNS0_COOKIE", "EDNS0_PADDING", "RcodeBadCookie", "Fqdn", "HTTPS", "MX", "NS", "RFC3597", "SRV", "SVCB", "StringToType", "TXT", "UnpackRR", "Msg", "MsgHdr", "OPT", "Question", "RR", "RR_Header", "RcodeBadVers", "RcodeFormatError",
 		"RcodeNameError", "RcodeNotImplemented", "RcodeRefused", "RcodeServerFailure", "RcodeSuccess", "RcodeToString",
 		"Type", "TypeA", "TypeAAAA", "TypeCNAME", "TypeNS", "TypeOPT", "TypePTR", "TypeSOA", "UnpackDomainName",
 	},
@@ -32,7 +32,7 @@ var allowedUse = map[string][]string{
 
 // allowedImports are the packages that cannot reach a network.
 var allowedImports = []string{
-	"bytes", "cmp", "context", "crypto/rand", "crypto/sha256", "embed", "encoding/base64", "encoding/binary", "errors", "fmt", "hash/maphash", "io", "io/fs", "iter", "math/bits",
+	"bytes", "cmp", "context", "crypto/rand", "crypto/hmac", "crypto/sha256", "encoding/hex", "embed", "encoding/base64", "encoding/binary", "errors", "fmt", "hash/maphash", "io", "io/fs", "iter", "math/bits",
 	"math/rand/v2", "net/netip", "net/url", "slices", "strconv", "strings", "sync", "sync/atomic", "time", "unicode/utf8", "golang.org/x/net/idna",
 	"github.com/userstack/userstack/dnsresolver/internal/wire", "github.com/userstack/userstack/dnsresolver/netdb",
 }

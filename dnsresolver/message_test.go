@@ -170,12 +170,8 @@ func parseQuery(t testing.TB, network string, server netip.AddrPort, raw []byte)
 	}
 	q.question = raw[12 : off+4]
 	q.edns = binary.BigEndian.Uint16(raw[10:]) == 1
-	opt := string(raw[off+4:])
-	if padded, ok := strings.CutSuffix(opt, string(make([]byte, max(len(opt)-15, 0)))); ok && len(padded) == 15 && padded[11:13] == "\x00\x0c" {
-		opt = padded[:9] + "\x00\x00" // without the padding (RFC 7830)
-	}
-	if q.edns && opt != "\x00\x00\x29\x04\xd0\x00\x00\x00\x00\x00\x00" {
-		t.Errorf("OPT record % x, want 1232 bytes and no flags", raw[off+4:])
+	if opt := raw[off+4:]; q.edns && (string(opt[:9]) != "\x00\x00\x29\x04\xd0\x00\x00\x00\x00" || int(binary.BigEndian.Uint16(opt[9:])) != len(opt)-11) {
+		t.Errorf("OPT record % x, want 1232 bytes and no flags", opt)
 	}
 	return q
 }

@@ -16,6 +16,8 @@ type Options struct {
 	NoAAAA        bool // no-aaaa: ask DNS for A only; hosts and literals are not affected
 	NoTLDQuery    bool // no-tld-query: never ask for a name without a dot as it is
 	StrictError   bool // strict-error: fail when either of A and AAAA failed for a time
+	Mixed0x20     bool // 0x20: ask in mixed case over UDP, and want it repeated, against forgery
+	Cookies       bool // DNS cookies (RFC 7873), against forgery
 	NoEDNS0       bool // -edns0: send no OPT record. By default it is sent
 
 	// HostsFallthrough asks DNS for the family that the hosts file does not have

@@ -2,6 +2,7 @@ package dnsresolver
 
 import (
 	"context"
+	cryptorand "crypto/rand"
 	"fmt"
 	"math/rand/v2"
 	"net"
@@ -28,6 +29,8 @@ type Resolver struct {
 	services *file[*netdb.Services] // Config.ServicesFile
 	gai      *file[*policy]         // Config.GaiConf
 	fixed    *policy                // without a file
+
+	cookieSecret [16]byte
 
 	current atomic.Pointer[settings]
 	reload  sync.Mutex // held while current is replaced
@@ -61,6 +64,7 @@ func New(c Config) (*Resolver, error) {
 		cache:       newCache(c.Cache),
 	}
 	r.rotation.Store(rand.Uint32())
+	cryptorand.Read(r.cookieSecret[:]) // never fails
 	if err := r.openFiles(time.Now()); err != nil {
 		return nil, fmt.Errorf("dnsresolver: %w", err)
 	}

@@ -34,6 +34,7 @@ type server struct {
 	srtt, rttvar time.Duration // RFC 6298
 	penalty      time.Duration // length of the last penalty; 0 when healthy
 	penaltyEnd   time.Time     // until then the server is asked last
+	cookie       []byte        // the server's, nil if it gave none
 	noEDNSEnd    time.Time     // until then it is asked without EDNS
 }
 

@@ -5,19 +5,22 @@ import (
 	"os"
 	"strings"
 	"time"
+
+	"github.com/userstack/userstack/dnsresolver/netdb"
 )
 
 // settings is what a lookup goes by: Config, the environment and resolv.conf
 // put together. It is not changed after it was made.
 type settings struct {
-	group           // of the names that no other has
-	groups   groups // of the others
-	search   []string
-	sortlist []netip.Prefix
-	ndots    int
-	timeout  time.Duration
-	attempts int
-	options  Options
+	group                 // of the names that no other has
+	groups         groups // of the others
+	search         []string
+	sortlist       []netip.Prefix
+	privateDomains []string // in lower case
+	ndots          int
+	timeout        time.Duration
+	attempts       int
+	options        Options
 }
 
 // budget is the time that a lookup may take.
@@ -43,7 +46,10 @@ func (c *Config) settings(conf, env *resolvConf, search []string, old *settings)
 	case conf.ndots >= 0:
 		s.ndots = conf.ndots
 	}
-	s.groups = c.groups(old)
+	s.groups, s.public = c.groups(old), c.NoPrivate
+	for _, domain := range c.PrivateDomains {
+		s.privateDomains = append(s.privateDomains, netdb.FoldName(domain))
+	}
 	for _, server := range firstNonNil(c.Servers, conf.servers) {
 		s.servers = append(s.servers, keepServer(server, old))
 	}

@@ -30,6 +30,7 @@ var (
 	errNotReply = fmt.Errorf("%w: a query", errReject)
 	errOpcode   = fmt.Errorf("%w: wrong opcode", errReject)
 	errID       = fmt.Errorf("%w: wrong ID", errReject)
+	errCase     = fmt.Errorf("%w: the name in another case", errReject)
 	errQuestion = fmt.Errorf("%w: another question", errReject)
 )
 
@@ -65,6 +66,13 @@ func (a *attempt) askUDP(ctx context.Context, q wire.Query) (*wire.Message, erro
 			return nil, err
 		}
 		msg, err := acceptUDP(q, buf[:n])
+		if err == nil {
+			err = a.server.checkCookie(q.Cookie, msg)
+		}
+		if errors.Is(err, errCase) || errors.Is(err, errCookie) || err == nil && msg.RCode == wire.BadCookie {
+			a.traceReject("udp", q, n, err)
+			return nil, errForged // over TCP it cannot be forged, and needs neither
+		}
 		if err != nil && !errors.Is(err, errTruncated) {
 			a.traceReject("udp", q, n, err)
 			continue
@@ -109,6 +117,8 @@ func acceptHead(q wire.Query, b []byte) (wire.Head, error) {
 	case h.Question.Type != q.Type, h.Question.Class != wire.ClassIN,
 		!wire.EqualNames(h.Question.Name, q.Name):
 		return h, fmt.Errorf("%w: %s %s", errQuestion, h.Question.Type, h.Question.Name)
+	case q.Exact && h.Question.Name != q.Name:
+		return h, errCase
 	}
 	return h, nil
 }

@@ -1,6 +1,7 @@
 package wire
 
 import (
+	"bytes"
 	"encoding/binary"
 	"fmt"
 	"net/netip"
@@ -114,6 +115,25 @@ func (m *Message) setEDNS(opt Record) error {
 	}
 	m.EDNS = true
 	m.RCode |= RCode(opt.TTL >> 24 << 4)
+	m.Cookie = bytes.Clone(findOption(opt.options, optionCookie))
+	return nil
+}
+
+const optionCookie = 10 // RFC 7873 section 4
+
+// findOption returns the data of the first EDNS option with a code, nil without
+// one. Options that are cut off end the search.
+func findOption(b []byte, code uint16) []byte {
+	for len(b) >= optionHeader {
+		n := int(binary.BigEndian.Uint16(b[2:]))
+		if len(b) < optionHeader+n {
+			return nil
+		}
+		if binary.BigEndian.Uint16(b) == code {
+			return b[optionHeader : optionHeader+n]
+		}
+		b = b[optionHeader+n:]
+	}
 	return nil
 }
 
@@ -138,7 +158,10 @@ func parseRecord(b []byte, off int) (Record, int, error) {
 	if end > len(b) {
 		return Record{}, 0, errShort
 	}
-	if rr.Class == ClassIN {
+	switch {
+	case rr.Type == TypeOPT:
+		rr.options = b[off:end]
+	case rr.Class == ClassIN:
 		err = rr.parseData(b, off, end)
 	}
 	return rr, end, err

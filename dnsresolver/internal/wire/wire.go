@@ -19,6 +19,7 @@
 package wire
 
 import (
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"net/netip"
@@ -67,13 +68,14 @@ type RCode uint16
 // Response codes that the resolver acts on (RFC 1035 section 4.1.1, RFC 6891
 // section 9).
 const (
-	NoError  = RCode(dns.RcodeSuccess)
-	FormErr  = RCode(dns.RcodeFormatError)
-	ServFail = RCode(dns.RcodeServerFailure)
-	NXDomain = RCode(dns.RcodeNameError)
-	NotImp   = RCode(dns.RcodeNotImplemented)
-	Refused  = RCode(dns.RcodeRefused)
-	BadVers  = RCode(dns.RcodeBadVers)
+	NoError   = RCode(dns.RcodeSuccess)
+	FormErr   = RCode(dns.RcodeFormatError)
+	ServFail  = RCode(dns.RcodeServerFailure)
+	NXDomain  = RCode(dns.RcodeNameError)
+	NotImp    = RCode(dns.RcodeNotImplemented)
+	Refused   = RCode(dns.RcodeRefused)
+	BadVers   = RCode(dns.RcodeBadVers)
+	BadCookie = RCode(dns.RcodeBadCookie)
 )
 
 // String returns the mnemonic of c, or RCODEn.
@@ -109,6 +111,10 @@ type Query struct {
 	// Pad makes the length of a query with an OPT record a multiple of this (RFC
 	// 7830), in bytes. Zero: no padding.
 	Pad int
+	// Cookie is sent in the OPT record (RFC 7873). Empty: none.
+	Cookie []byte
+	// Exact says that the reply must repeat Name in its case. Pack ignores it.
+	Exact bool
 }
 
 // Pack returns the bytes of q. It fails for a name that does not fit the wire:
@@ -123,6 +129,9 @@ func (q Query) Pack() ([]byte, error) {
 	if q.UDPSize != 0 {
 		opt := &dns.OPT{Hdr: dns.RR_Header{Name: ".", Rrtype: dns.TypeOPT}}
 		opt.SetUDPSize(q.UDPSize)
+		if len(q.Cookie) > 0 {
+			opt.Option = append(opt.Option, &dns.EDNS0_COOKIE{Code: dns.EDNS0COOKIE, Cookie: hex.EncodeToString(q.Cookie)})
+		}
 		m.Extra = []dns.RR{opt}
 	}
 	b, err := m.Pack()
@@ -141,7 +150,8 @@ func (q Query) Pack() ([]byte, error) {
 // pad packs m with padding, without which it has size bytes.
 func pad(m *dns.Msg, size, block int) ([]byte, error) {
 	short := (block - (size+optionHeader)%block) % block
-	m.IsEdns0().Option = []dns.EDNS0{&dns.EDNS0_PADDING{Padding: make([]byte, short)}}
+	opt := m.IsEdns0()
+	opt.Option = append(opt.Option, &dns.EDNS0_PADDING{Padding: make([]byte, short)})
 	return m.Pack()
 }
 
@@ -154,6 +164,9 @@ func (q Query) checkLength(length int) error {
 	length -= HeaderLen + questionTail
 	if q.UDPSize != 0 {
 		length -= minRecord
+	}
+	if len(q.Cookie) > 0 {
+		length -= optionHeader + len(q.Cookie)
 	}
 	if length > maxName {
 		return fmt.Errorf("DNS query for %s: name of %d bytes", q.Name, length)
@@ -190,7 +203,8 @@ type Record struct {
 	Target string     // CNAME, PTR
 	// Minimum is the last field of an SOA record, in seconds (RFC 2308).
 	Minimum uint32
-	Data    *Data // other types, in the answer to a question about them
+	options []byte // OPT: the data
+	Data    *Data  // other types, in the answer to a question about them
 }
 
 // Message is a parsed message.
@@ -199,8 +213,9 @@ type Message struct {
 	Answer    []Record
 	Authority []Record
 	// RCode includes the upper bits of the OPT record; Head.RCode does not.
-	RCode RCode
-	EDNS  bool // an OPT record was present
+	RCode  RCode
+	Cookie []byte // of the OPT record, nil without one
+	EDNS   bool   // an OPT record was present
 }
 
 // Errors of ParseHead and Head.Parse. All of them wrap ErrMalformed.

@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"net/netip"
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
@@ -73,7 +74,7 @@ func TestParse(t *testing.T) {
 			}
 			m.Answer[i].Name, m.Answer[i].Target = want[i].Name, want[i].Target // compression may change the case
 		}
-		if !slices.Equal(m.Answer, want) {
+		if !reflect.DeepEqual(m.Answer, want) {
 			t.Errorf("answer %+v", m.Answer)
 		}
 		if len(m.Authority) != 1 || m.Authority[0].Minimum != 30 || m.Authority[0].TTL != 3600 {
