@@ -16,12 +16,13 @@ type OptionRow struct {
 	Inherit     bool
 	Settable    bool
 	Gettable    bool
+	Reason      string
 }
 
 // OptionRows returns the table of options.
 func OptionRows() (rows []OptionRow) {
 	for key, o := range options {
-		rows = append(rows, OptionRow{key.level, key.name, o.name, o.size, o.target.inherit, o.settable(), o.gettable()})
+		rows = append(rows, OptionRow{key.level, key.name, o.name, o.size, o.target.inherit, o.settable(), o.gettable(), o.reason})
 	}
 	return rows
 }

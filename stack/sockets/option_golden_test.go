@@ -165,7 +165,7 @@ func errnoName(err error) string {
 	if se.Errno() == sockets.EOPNOTSUPP {
 		name = "ENOTSUP" // another name of the same number
 	}
-	return name + oneIf(errors.Is(err, sockets.ErrUnsupported), unsupported)
+	return name + oneIf(inWords(err), unsupported)
 }
 
 // unsupported marks the errno of a refusal that says that it is userstack's.
