@@ -193,6 +193,9 @@ func (l *lookup) query(ctx context.Context, name string, t wire.Type) reply {
 // that the name is an alias, or that it is one of a name of another group, the
 // target is asked for as well.
 func (l *lookup) resolve(ctx context.Context, name string, t wire.Type) reply {
+	if l.set.isMDNS(name) {
+		return l.mdns(ctx, name, t)
+	}
 	rep := reply{ttl: maxTTL, ad: true}
 	current := name
 	for range 1 + maxFollowUps {

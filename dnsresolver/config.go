@@ -159,6 +159,9 @@ func (c *Config) validate() error {
 	if err := c.validateGroups(); err != nil {
 		return err
 	}
+	if _, ok := c.Transport.(PacketTransport); c.Options.MDNS && !ok {
+		return errors.New("the option MDNS needs a Transport with ListenPacket")
+	}
 	for _, domain := range c.PrivateDomains {
 		if _, ok := searchDomain(domain); !ok || domain == "" {
 			return fmt.Errorf("private domain %q: not a domain name", domain)

@@ -66,7 +66,7 @@
 // An answer has at most 1,024 addresses, a hosts file 64 MiB.
 //
 // LookupRecords asks for records of any type. Up to four TCP connections to a
-// server are kept for ten seconds. There is no mDNS, no DNS over
-// QUIC, no DNSSEC validation. Of RFC 6724, the rules that need to know of deprecated
+// server are kept for ten seconds. There is no DNS over QUIC and no DNSSEC validation,
+// and Options.MDNS asks but does not answer. Of RFC 6724, the rules that need to know of deprecated
 // source addresses, mobile homes and tunnels are left out.
 package dnsresolver

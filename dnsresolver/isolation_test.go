@@ -16,7 +16,7 @@ import (
 // allowedUse lists, for the packages that could reach the kernel's network, all
 // that the resolver may use of them.
 var allowedUse = map[string][]string{
-	"net": {"Conn", "DNSError", "ErrClosed", "Error", "IP", "IPAddr", "MX", "NS", "SRV", "UnknownNetworkError"},
+	"net": {"Conn", "DNSError", "ErrClosed", "Error", "IP", "IPAddr", "MX", "NS", "PacketConn", "SRV", "UDPAddr", "UDPAddrFromAddrPort", "UnknownNetworkError"},
 	// The codec and nothing of the client.
 	"github.com/miekg/dns": {
 		"ClassINET", "DNAME", "EDNS0", "EDNS0COOKIE", "EDNS0_COOKIE", "EDNS0_PADDING", "RcodeBadCookie", "Fqdn", "HTTPS", "MX", "NS", "RFC3597", "SRV", "SVCB", "StringToType", "TXT", "UnpackRR", "Msg", "MsgHdr", "OPT", "Question", "RR", "RR_Header", "RcodeBadVers", "RcodeFormatError",

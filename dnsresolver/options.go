@@ -17,6 +17,7 @@ type Options struct {
 	NoTLDQuery    bool // no-tld-query: never ask for a name without a dot as it is
 	StrictError   bool // strict-error: fail when either of A and AAAA failed for a time
 	Mixed0x20     bool // 0x20: ask in mixed case over UDP, and want it repeated, against forgery
+	MDNS          bool // ask for names such as printer.local by multicast (RFC 6762); Transport must be a PacketTransport
 	Cookies       bool // DNS cookies (RFC 7873), against forgery
 	NoEDNS0       bool // -edns0: send no OPT record. By default it is sent
 

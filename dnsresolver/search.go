@@ -14,6 +14,9 @@ func (s *settings) candidates(host string) []string {
 	if bare, rooted := strings.CutSuffix(host, "."); rooted {
 		return []string{bare}
 	}
+	if s.isMDNS(host) {
+		return []string{host} // a name of the link is nothing to tell servers of other domains
+	}
 	dots := strings.Count(host, ".")
 	list := make([]string, 0, 1+len(s.search))
 	add := func(name string) {
