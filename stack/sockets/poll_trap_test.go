@@ -16,7 +16,7 @@ import (
 
 // T2: netstack destroys an error by reading it, and keeps saying that there is
 // one. Looking must not take it, and taking it must end POLLERR.
-func TestT2PollLeavesTheError(t *testing.T) {
+func TestT02PollLeavesTheError(t *testing.T) {
 	a, b := pair(t)
 	for _, tc := range []struct {
 		name string
