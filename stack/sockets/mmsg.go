@@ -40,7 +40,7 @@ func (s *Socket) RecvMMsg(msgs []*Msg, oobLen int, opts ...CallOption) (int, err
 		case i == 0:
 			return 0, s.error("recvmmsg", err)
 		case isErrno && errno != EAGAIN:
-			s.d.setError(errno)
+			s.d.untell(errno)
 			return i, nil
 		default:
 			return i, nil

@@ -46,10 +46,14 @@ func (d *description) tryConnect(dst netip.AddrPort) error {
 	if errno != 0 {
 		return errno
 	}
-	switch terr := d.startConnectLocked(d.ep.Load(), full); terr.(type) {
+	former := d.soErr.Swap(0) // of an earlier connection; that of this one may come at once
+	terr := d.startConnectLocked(d.ep.Load(), full)
+	if _, started := terr.(*tcpip.ErrConnectStarted); terr != nil && !started {
+		d.setError(Errno(former))
+	}
+	switch terr.(type) {
 	case nil, *tcpip.ErrConnectStarted:
 		d.phase = connecting
-		d.soErr.Store(0)   // of an earlier connection
 		return EINPROGRESS // even when it has ended meanwhile: the next call tells
 	case *tcpip.ErrNoPortAvailable:
 		d.replaceLocked()

@@ -178,6 +178,24 @@ func TestT44QueueSize(t *testing.T) {
 	wantErrno(t, err, sockets.EINVAL)
 }
 
+// With IP_RECVERR an ICMP error is one of the connection, and every call tells it.
+func TestErrorOfLiveConnection(t *testing.T) {
+	a, b := pair(t)
+	for name, tell := range map[string]func(s *sockets.Socket) error{
+		"recv": func(s *sockets.Socket) error { _, err := s.Recv(1); return err },
+		"send": func(s *sockets.Socket) error { _, err := s.Send([]byte("x")); return err },
+	} {
+		client, _ := connected(t, a, b)
+		check(t, client.SetSockOptInt(sockets.SOL_IP, sockets.IP_RECVERR, 1))
+		unreachable(t, b, header.ICMPv4HostUnreachable, must[sockets.Sockaddr](t)(client.GetSockName()), must[sockets.Sockaddr](t)(client.GetPeerName()))
+		wantPoll(t, client, out|fault)
+		if err := tell(client); errnoOf(err) != sockets.EHOSTUNREACH {
+			t.Errorf("%s tells %v", name, err)
+		}
+		wantPoll(t, client, out)
+	}
+}
+
 // unreachable lets h send an ICMP error about a TCP segment from one address to
 // another.
 func unreachable(t *testing.T, h *sockets.Host, code header.ICMPv4Code, from, to sockets.Sockaddr) {

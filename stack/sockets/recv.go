@@ -198,6 +198,7 @@ func (d *description) leastWanted(size int, flags MsgFlags) int {
 func (d *description) untell(err error) {
 	if errno, ok := err.(Errno); ok {
 		d.setError(errno)
+		d.wq.Notify(waiter.EventErr)
 	}
 }
 
@@ -210,6 +211,9 @@ func (s *Socket) recvEnd(terr tcpip.Error) received {
 	}
 	switch terr.(type) {
 	case *tcpip.ErrWouldBlock:
+		if errno := d.takeError(); errno != 0 {
+			return received{err: errno} // of ICMP, which IP_RECVERR makes an error of the connection
+		}
 		return received{eof: d.rdShut.Load()}
 	case *tcpip.ErrClosedForReceive:
 		if tcp.EndpointState(d.ep.Load().State()) == tcp.StateClose {

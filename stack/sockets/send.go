@@ -114,6 +114,9 @@ func (s *Socket) sendGather(r *gather, opts tcpip.WriteOptions, c *call) (n int,
 		return 0, s.sendError(&tcpip.ErrClosedForSend{}) // netstack does not know of what came before the connection
 	}
 	if s.d.isTCP() {
+		if errno := s.d.takeError(); errno != 0 {
+			return 0, errno
+		}
 		defer c.done()
 		return s.sendStream(r, c)
 	}

@@ -182,6 +182,33 @@ func TestWakeUpByShutdown(t *testing.T) {
 	})
 }
 
+// TestWakeUpByRefusal races a connect that is refused with a Poller's look at
+// it, which must not lose why.
+func TestWakeUpByRefusal(t *testing.T) {
+	h, end := loopbackHost()
+	defer end()
+	dead := refusing(t, h, "127.0.0.1")
+	p := newPoller(t, h)
+	refused := func() error {
+		for {
+			d, err := p.Poll(lostAfter)
+			if err := slept(len(d), err); err != nil || d[0].Out&fault != 0 {
+				return err
+			}
+		}
+	}
+	for i := range rounds(5000) {
+		s := must[*sockets.Socket](t)(h.TCP())
+		s.SetBlocking(false)
+		check(t, p.Register(s, out|edge))
+		check(t, compete(i, refused, func() { s.Connect(dead) }))
+		if errno := soError(t, s); errno != sockets.ECONNREFUSED {
+			t.Fatalf("SO_ERROR is %v after %d rounds", errno, i)
+		}
+		check(t, s.Close())
+	}
+}
+
 // TestWakeUpByReplacing races what puts a new endpoint in the place of another
 // with waits. The old endpoint is closed first, which wakes too early.
 func TestWakeUpByReplacing(t *testing.T) {
