@@ -162,14 +162,14 @@ func (t *pingTally) send(p *pinger, seq uint16, payload []byte) error {
 // receiveAll takes answers until the context ends, and closes done when there are enough.
 func (t *pingTally) receiveAll(ctx context.Context, p *pinger, enough uint32, done chan<- struct{}) error {
 	for {
-		seq, payload, from, err := p.receive(ctx)
+		e, err := p.receive(ctx)
 		if ctx.Err() != nil {
 			return nil
 		}
 		if err != nil {
 			return err
 		}
-		if t.answer(seq, len(payload), from) == uint64(enough) && enough > 0 {
+		if t.answer(e) == uint64(enough) && enough > 0 {
 			close(done)
 			enough = 0
 		}
@@ -177,17 +177,17 @@ func (t *pingTally) receiveAll(ctx context.Context, p *pinger, enough uint32, do
 }
 
 // answer prints an answer and returns how many there have been, duplicates apart.
-func (t *pingTally) answer(seq uint16, payload int, from string) uint64 {
+func (t *pingTally) answer(e echo) uint64 {
 	now := time.Now()
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	at, ok := t.sentAt[seq]
+	at, ok := t.sentAt[e.seq]
 	if !ok {
 		return t.received // nothing that we asked for
 	}
 	rtt := float64(now.Sub(at)) / float64(time.Millisecond)
 	mark := ""
-	if t.seen[seq] {
+	if t.seen[e.seq] {
 		t.duplicates++
 		mark = " (DUP!)"
 	} else {
@@ -199,8 +199,8 @@ func (t *pingTally) answer(seq uint16, payload int, from string) uint64 {
 		t.total += rtt
 		t.totalOfSqr += rtt * rtt
 	}
-	t.seen[seq] = true
-	fmt.Fprintf(t.out, "%d bytes from %s: icmp_seq=%d time=%s ms%s\n", payload+echoHeader, from, seq, threeDigits(rtt), mark)
+	t.seen[e.seq] = true
+	fmt.Fprintf(t.out, "%d bytes from %s: icmp_seq=%d ttl=%d time=%s ms%s\n", e.bytes, e.from, e.seq, e.ttl, threeDigits(rtt), mark)
 	return t.received
 }
 

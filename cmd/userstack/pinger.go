@@ -37,9 +37,28 @@ func newPinger(h *sockets.Host, to netip.Addr) (*pinger, error) {
 		family, proto = sockets.AF_INET6, sockets.IPPROTO_ICMPV6
 		p.request, p.reply = echoRequest6, echoReply6
 	}
-	var err error
-	p.sock, err = h.Socket(family, sockets.SOCK_DGRAM, proto)
-	return p, err
+	sock, err := h.Socket(family, sockets.SOCK_DGRAM, proto)
+	if err != nil {
+		return nil, err
+	}
+	p.sock = sock
+	level, option := sockets.SOL_IP, sockets.IP_RECVTTL
+	if !to.Is4() {
+		level, option = sockets.SOL_IPV6, sockets.IPV6_RECVHOPLIMIT
+	}
+	if err := sock.SetSockOptInt(level, option, 1); err != nil {
+		sock.Close()
+		return nil, err
+	}
+	return p, nil
+}
+
+// An echo is an answer.
+type echo struct {
+	seq   uint16
+	bytes int // header and payload
+	ttl   int // or hop limit, as it arrived
+	from  string
 }
 
 // send sends one echo request.
@@ -55,22 +74,25 @@ func (p *pinger) send(seq uint16, payload []byte) error {
 	return err
 }
 
-// receive waits for the next echo reply and returns its sequence number and payload, which holds until the next call.
-func (p *pinger) receive(ctx context.Context) (seq uint16, payload []byte, from string, err error) {
+// receive waits for the next echo reply.
+func (p *pinger) receive(ctx context.Context) (echo, error) {
 	for {
-		n, addr, err := p.sock.RecvFromInto(p.buf, sockets.WithContext(ctx))
+		m, err := p.sock.RecvMsg([][]byte{p.buf}, sockets.ControlLen(4), sockets.WithContext(ctx))
 		if err != nil {
-			return 0, nil, "", err
+			return echo{}, err
 		}
-		if n < echoHeader || p.buf[0] != p.reply {
+		if m.N < echoHeader || p.buf[0] != p.reply {
 			continue
 		}
-		from := p.to.String()
-		if a, ok := addr.(interface{ AddrPort() (netip.AddrPort, bool) }); ok {
+		e := echo{seq: binary.BigEndian.Uint16(p.buf[6:]), bytes: m.N, from: p.to.String()}
+		if a, ok := m.Addr.(interface{ AddrPort() (netip.AddrPort, bool) }); ok {
 			ap, _ := a.AddrPort()
-			from = ap.Addr().String()
+			e.from = ap.Addr().String()
 		}
-		return binary.BigEndian.Uint16(p.buf[6:]), p.buf[echoHeader:n], from, nil
+		for _, c := range m.Control {
+			e.ttl, _ = c.Int()
+		}
+		return e, nil
 	}
 }
 
@@ -86,11 +108,11 @@ func (p *pinger) once(ctx context.Context, seq uint16) (time.Duration, error) {
 		return 0, err
 	}
 	for {
-		got, _, _, err := p.receive(ctx)
+		got, err := p.receive(ctx)
 		if err != nil {
 			return 0, fmt.Errorf("echo request %d: %w", seq, err)
 		}
-		if got == seq {
+		if got.seq == seq {
 			return time.Since(start), nil
 		}
 	}

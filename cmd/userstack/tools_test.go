@@ -83,7 +83,7 @@ var anywhere = []script{
 		stderr: `^userstack: resolve: .*broken\.demo\.test.*Temporary failure.*\nuserstack: resolve: .*nosuch\.demo\.test`},
 
 	{args: "ping -c 3 -i 0.02 www.demo.test", stdout: `^PING www\.demo\.test \(10\.78\.0\.1\) 56\(84\) bytes of data\.\n` +
-		`64 bytes from 10\.78\.0\.1: icmp_seq=1 time=[\d.]+ ms\n.*icmp_seq=3.*\n--- www\.demo\.test ping statistics ---\n` +
+		`64 bytes from 10\.78\.0\.1: icmp_seq=1 ttl=64 time=[\d.]+ ms\n.*icmp_seq=3.*\n--- www\.demo\.test ping statistics ---\n` +
 		`3 packets transmitted, 3 received, 0% packet loss, time \d+ms\nrtt min/avg/max/mdev = [\d.]+/[\d.]+/[\d.]+/[\d.]+ ms\n$`},
 	{args: "ping -c 2 -i 0.02 -6 -s 20000 www.demo.test", stdout: `^PING www\.demo\.test \(fd78::1\) 20000 data bytes\n20008 bytes from fd78::1: .*2 received`},
 	{args: "ping -c 2 -i 0.02 -W 0.1 silent.demo.test", code: exitFailure, stdout: `2 packets transmitted, 0 received, 100% packet loss`},
