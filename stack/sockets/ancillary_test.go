@@ -218,8 +218,17 @@ func TestSendControl(t *testing.T) {
 			t.Errorf("%v: %d bytes %q, TTL %d, TOS %d, from %v", tc.control, n, m.Buffers[0][:m.N], ttl, tos, m.Addr)
 		}
 	}
-	_, err := from.SendMsg(&sockets.Msg{Control: []sockets.ControlMessage{info("8.8.8.8")}, Addr: dst})
-	wantErrno(t, err, sockets.ENETUNREACH)
+	for _, foreign := range []string{"8.8.8.8", "10.77.0.255", "255.255.255.255"} {
+		_, err := from.SendMsg(&sockets.Msg{Control: []sockets.ControlMessage{info(foreign)}, Addr: dst})
+		wantErrno(t, err, sockets.ENETUNREACH)
+	}
+	inside := udpSocket(t, a)
+	check(t, inside.Bind(sockets.Inet4{Host: "127.0.0.1", Port: 4000}))
+	_, err := from.SendMsg(&sockets.Msg{Control: []sockets.ControlMessage{info("127.0.0.5")}, Addr: sockets.Inet4{Host: "127.0.0.1", Port: 4000}})
+	check(t, err)
+	if m := recvMsg(t, inside); m.Addr.(sockets.Inet4).Host != "127.0.0.5" {
+		t.Errorf("on the loopback: from %v, want 127.0.0.5", m.Addr)
+	}
 	_, err = from.SendMsg(&sockets.Msg{Addr: dst, Control: []sockets.ControlMessage{
 		sockets.ControlPacketInfo(sockets.PacketInfo{Interface: 99}),
 	}})

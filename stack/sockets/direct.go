@@ -76,7 +76,7 @@ func (d *description) route(to tcpip.FullAddress, v6 bool, sh *shape) (*gstack.R
 		proto = header.IPv6ProtocolNumber
 	}
 	source := d.sourceOf(sh, v6)
-	if source.BitLen() != 0 && d.host.gv.CheckLocalAddress(0, proto, source) == 0 {
+	if source.BitLen() != 0 && !d.host.isOwn(source) {
 		return nil, ENETUNREACH
 	}
 	ops := d.ep.Load().SocketOptions()

@@ -98,11 +98,11 @@ func (t *tapEnd) HandlePacket(pkt *gstack.PacketBuffer) {
 	src, dst := net.SourceAddress(), net.DestinationAddress()
 	message := append(append([]byte(nil), head...), pkt.Data().AsRange().ToSlice()...)
 	if !checksumHolds(t.v6, message, src, dst) || !isUnicast(translate.NetipAddr(src)) ||
-		!t.tap.isOwn(pkt.NetworkProtocolNumber, dst) {
+		!t.tap.host.isOwn(dst) {
 		return
 	}
 	e, ok := parseICMPError(t.v6, message)
-	if !ok || !t.tap.isOwn(pkt.NetworkProtocolNumber, translate.Addr(e.local.Addr())) {
+	if !ok || !t.tap.host.isOwn(translate.Addr(e.local.Addr())) {
 		return
 	}
 	h := datagram{
@@ -147,8 +147,13 @@ func isUnicast(a netip.Addr) bool {
 	return !a.IsMulticast() && !a.IsUnspecified() && a != netip.AddrFrom4([4]byte{255, 255, 255, 255})
 }
 
-func (t *icmpTap) isOwn(proto tcpip.NetworkProtocolNumber, a tcpip.Address) bool {
-	return t.host.gv.CheckLocalAddress(0, proto, a) != 0
+// isOwn reports whether an address is one of the host's and can be the source of
+// a packet. To netstack broadcast addresses are the host's as well.
+func (h *Host) isOwn(a tcpip.Address) bool {
+	addr := translate.NetipAddr(a)
+	proto := translate.Protocol(addr)
+	nic := h.gv.CheckLocalAddress(0, proto, a)
+	return nic != 0 && isUnicast(addr) && !h.gv.IsSubnetBroadcast(nic, proto, a)
 }
 
 // deliver tells the sockets whose packet e quotes.
