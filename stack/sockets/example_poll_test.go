@@ -117,5 +117,5 @@ func ExamplePoller_Register() {
 	// 1 ready
 	// 0 ready
 	// hello
-	// recvfrom: [Errno 11] Resource temporarily unavailable
+	// recv: [Errno 11] Resource temporarily unavailable
 }

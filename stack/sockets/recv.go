@@ -18,8 +18,12 @@ import (
 // Errors: ENOTCONN on a TCP socket that is not connected; ECONNRESET and others
 // of the network, once, after the data that came before; EINVAL for n < 0.
 func (s *Socket) Recv(n int, opts ...CallOption) ([]byte, error) {
-	p, _, err := s.RecvFrom(n, opts...)
-	return p, err
+	if n < 0 {
+		return nil, &Error{Op: "recv", Num: EINVAL, Msg: "the size is negative"}
+	}
+	p := make([]byte, n)
+	n, err := s.RecvInto(p, opts...)
+	return p[:min(n, len(p))], err
 }
 
 // RecvFrom is Recv that returns the sender as well, nil for TCP (recvfrom(2)).

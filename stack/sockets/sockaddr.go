@@ -8,6 +8,7 @@ import (
 	"gvisor.dev/gvisor/pkg/tcpip"
 	"gvisor.dev/gvisor/pkg/tcpip/header"
 
+	"github.com/userstack/userstack/dnsresolver/netdb"
 	"github.com/userstack/userstack/stack"
 	"github.com/userstack/userstack/stack/internal/translate"
 )
@@ -113,7 +114,7 @@ func sockaddr(f Family, ap netip.AddrPort) Sockaddr {
 	if n, err := strconv.ParseUint(addr.Zone(), 10, 32); err == nil {
 		scope, addr = uint32(n), addr.WithZone("")
 	}
-	return Inet6{Host: addr.String(), Port: int(ap.Port()), ScopeID: scope}
+	return Inet6{Host: netdb.Ntop(addr), Port: int(ap.Port()), ScopeID: scope}
 }
 
 // addrPort returns an address that gVisor gave. Its NIC becomes a zone, by
