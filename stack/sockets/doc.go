@@ -40,6 +40,11 @@
 // and a Poller does so at the cost of those that are ready; what they report is
 // made in one function, Socket.ready.
 //
+// Names are looked up with Config.Hosts and Config.Resolver, and by nobody else:
+// GetAddrInfo and its family, addresses of Connect, Bind and SendTo that hold a
+// name, DialContext and CreateConnection. The services and protocols are built
+// in.
+//
 // # Limits
 //
 // There are TCP, UDP and ping sockets over IPv4 and IPv6. Raw, packet and
