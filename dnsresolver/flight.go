@@ -108,9 +108,6 @@ func (l *lookup) takeOff(key cacheKey, name string, t wire.Type) *flight {
 	r.running.Go(func() {
 		defer cancel()
 		f.fly(ctx, name, t)
-		r.flights.mu.Lock()
-		defer r.flights.mu.Unlock()
-		f.forget(&r.flights)
 	})
 	return f
 }
@@ -121,6 +118,14 @@ func (f *flight) land(rep reply) {
 		f.rep = rep
 		close(f.done)
 	})
+}
+
+// end is forget for who does not hold the lock.
+func (f *flight) end() {
+	fs := &f.leader.r.flights
+	fs.mu.Lock()
+	defer fs.mu.Unlock()
+	f.forget(fs)
 }
 
 // forget makes the next one who asks start a flight of their own. The caller

@@ -93,5 +93,6 @@ func (f *flight) fly(ctx context.Context, name string, t wire.Type) {
 	} else {
 		r.cache.put(f.key, rep, time.Now())
 	}
+	f.end() // first, so that who asks after this answer does not get it again
 	f.land(rep)
 }
