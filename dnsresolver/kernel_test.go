@@ -23,6 +23,12 @@ func kernelServer(t testing.TB, h handler) Server {
 	if err != nil {
 		t.Fatal(err)
 	}
+	serveOn(t, pc, ln, addr, h)
+	return Server{Addr: addr}
+}
+
+// serveOn runs a scripted server on two sockets, until the test ends.
+func serveOn(t testing.TB, pc net.PacketConn, ln net.Listener, addr netip.AddrPort, h handler) {
 	n := newNetwork(t)
 	n.wg.Go(func() {
 		buf := make([]byte, 4096)
@@ -52,7 +58,6 @@ func kernelServer(t testing.TB, h handler) Server {
 		ln.Close()
 		n.wg.Wait()
 	})
-	return Server{Addr: addr}
 }
 
 func kernelResolver(t testing.TB, cfg Config) *Resolver {

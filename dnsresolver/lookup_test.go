@@ -12,106 +12,113 @@ import (
 
 // Lookups against one scripted server, with what other resolvers were measured
 // to do in comments where they differ.
+var lookupCases = []lookupCase{
+	{host: "a4.test", want: "192.0.2.1", asked: 2},
+	{host: "a4.test.", want: "192.0.2.1", name: "a4.test"},
+	{host: "A4.TEST", want: "192.0.2.1"},
+	{host: "a4.test", family: AF_INET, want: "192.0.2.1", asked: 1},
+	{host: "a4.test", family: AF_INET6, code: EAI_NODATA, asked: 1},
+	{host: "a6.test", want: "2001:db8::6"},
+	{host: "dual.test", want: "2001:db8::6 2001:db8::7 192.0.2.1 192.0.2.2"},
+	{host: "bücher.test", want: "192.0.2.70", name: "xn--bcher-kva.test"},
+	{host: "cn.test", want: "2001:db8::6 2001:db8::7 192.0.2.1 192.0.2.2", name: "dual.test"},
+	{host: "under_score.test", want: "192.0.2.9"},
+	{host: "nx.test", code: EAI_NONAME},
+	{host: "txtonly.test", code: EAI_NODATA},
+	{host: "drop6.test", want: "192.0.2.10", within: defaultFamilyGrace}, // glibc 3 s, musl fails
+	{host: "drop4.test", want: "2001:db8::10", within: defaultFamilyGrace},
+	{host: "sf6.test", want: "192.0.2.10", within: time.Second},   // musl: AGAIN
+	{host: "sf4.test", want: "2001:db8::10", within: time.Second}, // glibc: AGAIN if an earlier lookup timed out
+	{host: "sf.test", code: EAI_AGAIN, within: time.Second},
+	{host: "ref6.test", want: "192.0.2.10", within: time.Second},
+	{host: "ni6.test", want: "192.0.2.10", within: time.Second},
+	{host: "nx6.test", want: "192.0.2.10"}, // broken load balancers; musl: NONAME
+	{host: "nx4.test", want: "2001:db8::10"},
+	{host: "ref.test", code: EAI_AGAIN, within: time.Second},
+	{host: "notimp.test", code: EAI_AGAIN, within: time.Second},
+	{host: "formerr.test", code: EAI_FAIL, within: time.Second}, // glibc: NONAME
+	{host: "lame.test", code: EAI_AGAIN, within: time.Second},   // musl: NODATA
+	{host: "authnodata.test", code: EAI_NODATA},
+	{host: "cnsoa.test", family: AF_INET, code: EAI_NODATA, asked: 1}, // the server said that there is no more
+	{host: "case.test", want: "192.0.2.90"},
+	{host: "wrongq.test", code: EAI_AGAIN, within: 10 * time.Second}, // musl accepts it
+	{host: "wrongowner.test", code: EAI_NODATA},                      // Go, musl and c-ares accept it
+	{host: "unchained.test", code: EAI_NODATA},                       // all accept it
+	{host: "rev.test", want: "2001:db8::68 192.0.2.68", name: "tgt.test"},
+	{host: "loop.test", code: EAI_FAIL},
+	{host: "cnonly.test", code: EAI_NONAME},
+	{host: "big.test", family: AF_INET, want: "400", asked: 2}, // glibc: 15 queries
+	{host: "tcphang.test", code: EAI_AGAIN, within: 10 * time.Second},
+	{host: "drop.test", code: EAI_AGAIN, within: 10 * time.Second},
+	// Not names: nobody is asked.
+	{host: "-lead.test", code: EAI_NONAME, asked: -1},
+	{host: "256.1.1.1", code: EAI_NONAME, asked: -1},
+	{host: "1.2.3.4.5", code: EAI_NONAME, asked: -1},
+	{host: "1.2.3.4.", code: EAI_NONAME, asked: -1},
+	{host: "a.0x1f", code: EAI_NONAME, asked: -1},
+	{host: "a4.test\x00.evil", code: EAI_NONAME, asked: -1},
+	{host: "a4 .test", code: EAI_NONAME, asked: -1},
+	{host: "a4..test", code: EAI_NONAME, asked: -1},
+	{host: ".", code: EAI_NONAME, asked: -1},
+	{host: "", code: EAI_NONAME, asked: -1},
+	{host: "b\xfccher.test", code: EAI_NONAME, asked: -1}, // Latin-1
+	{host: strings.Repeat("a", 64) + ".test", code: EAI_NONAME, asked: -1},
+	{host: "192.0.2.1 x", code: EAI_NONAME, asked: -1},
+	{host: "[::1]", code: EAI_NONAME, asked: -1},
+	// Names that must not be asked for.
+	{host: "localhost", want: "::1 127.0.0.1", asked: -1},
+	{host: "LocalHost.", want: "::1 127.0.0.1", name: "localhost", asked: -1},
+	{host: "foo.localhost", family: AF_INET, want: "127.0.0.1", asked: -1},
+	{host: "foo.onion", code: EAI_NONAME, asked: -1},
+	{host: "foo.INVALID.", code: EAI_NONAME, asked: -1},
+}
+
+type lookupCase struct {
+	host   string
+	family Family
+	code   EAI // 0: want
+	want   string
+	name   string // canonical; "": host
+	within time.Duration
+	asked  int // queries; 0: not checked
+}
+
 func TestLookupsOfOneServer(t *testing.T) {
-	const second = time.Second
-	for _, test := range []struct {
-		host   string
-		family Family
-		code   EAI // 0: want
-		want   string
-		name   string // canonical; "": host
-		within time.Duration
-		asked  int // queries; 0: not checked
-	}{
-		{host: "a4.test", want: "192.0.2.1", asked: 2},
-		{host: "a4.test.", want: "192.0.2.1", name: "a4.test"},
-		{host: "A4.TEST", want: "192.0.2.1"},
-		{host: "a4.test", family: AF_INET, want: "192.0.2.1", asked: 1},
-		{host: "a4.test", family: AF_INET6, code: EAI_NODATA, asked: 1},
-		{host: "a6.test", want: "2001:db8::6"},
-		{host: "dual.test", want: "2001:db8::6 2001:db8::7 192.0.2.1 192.0.2.2"},
-		{host: "bücher.test", want: "192.0.2.70", name: "xn--bcher-kva.test"},
-		{host: "cn.test", want: "2001:db8::6 2001:db8::7 192.0.2.1 192.0.2.2", name: "dual.test"},
-		{host: "under_score.test", want: "192.0.2.9"},
-		{host: "nx.test", code: EAI_NONAME},
-		{host: "txtonly.test", code: EAI_NODATA},
-		{host: "drop6.test", want: "192.0.2.10", within: defaultFamilyGrace}, // glibc 3 s, musl fails
-		{host: "drop4.test", want: "2001:db8::10", within: defaultFamilyGrace},
-		{host: "sf6.test", want: "192.0.2.10", within: second},   // musl: AGAIN
-		{host: "sf4.test", want: "2001:db8::10", within: second}, // glibc: AGAIN if an earlier lookup timed out
-		{host: "sf.test", code: EAI_AGAIN, within: second},
-		{host: "ref6.test", want: "192.0.2.10", within: second},
-		{host: "ni6.test", want: "192.0.2.10", within: second},
-		{host: "nx6.test", want: "192.0.2.10"}, // broken load balancers; musl: NONAME
-		{host: "nx4.test", want: "2001:db8::10"},
-		{host: "ref.test", code: EAI_AGAIN, within: second},
-		{host: "notimp.test", code: EAI_AGAIN, within: second},
-		{host: "formerr.test", code: EAI_FAIL, within: second}, // glibc: NONAME
-		{host: "lame.test", code: EAI_AGAIN, within: second},   // musl: NODATA
-		{host: "authnodata.test", code: EAI_NODATA},
-		{host: "cnsoa.test", family: AF_INET, code: EAI_NODATA, asked: 1}, // the server said that there is no more
-		{host: "case.test", want: "192.0.2.90"},
-		{host: "wrongq.test", code: EAI_AGAIN, within: 10 * second}, // musl accepts it
-		{host: "wrongowner.test", code: EAI_NODATA},                 // Go, musl and c-ares accept it
-		{host: "unchained.test", code: EAI_NODATA},                  // all accept it
-		{host: "rev.test", want: "2001:db8::68 192.0.2.68", name: "tgt.test"},
-		{host: "loop.test", code: EAI_FAIL},
-		{host: "cnonly.test", code: EAI_NONAME},
-		{host: "big.test", family: AF_INET, want: "400", asked: 2}, // glibc: 15 queries
-		{host: "tcphang.test", code: EAI_AGAIN, within: 10 * second},
-		{host: "drop.test", code: EAI_AGAIN, within: 10 * second},
-		// Not names: nobody is asked.
-		{host: "-lead.test", code: EAI_NONAME, asked: -1},
-		{host: "256.1.1.1", code: EAI_NONAME, asked: -1},
-		{host: "1.2.3.4.5", code: EAI_NONAME, asked: -1},
-		{host: "1.2.3.4.", code: EAI_NONAME, asked: -1},
-		{host: "a.0x1f", code: EAI_NONAME, asked: -1},
-		{host: "a4.test\x00.evil", code: EAI_NONAME, asked: -1},
-		{host: "a4 .test", code: EAI_NONAME, asked: -1},
-		{host: "a4..test", code: EAI_NONAME, asked: -1},
-		{host: ".", code: EAI_NONAME, asked: -1},
-		{host: "", code: EAI_NONAME, asked: -1},
-		{host: "b\xfccher.test", code: EAI_NONAME, asked: -1}, // Latin-1
-		{host: strings.Repeat("a", 64) + ".test", code: EAI_NONAME, asked: -1},
-		{host: "192.0.2.1 x", code: EAI_NONAME, asked: -1},
-		{host: "[::1]", code: EAI_NONAME, asked: -1},
-		// Names that must not be asked for.
-		{host: "localhost", want: "::1 127.0.0.1", asked: -1},
-		{host: "LocalHost.", want: "::1 127.0.0.1", name: "localhost", asked: -1},
-		{host: "foo.localhost", family: AF_INET, want: "127.0.0.1", asked: -1},
-		{host: "foo.onion", code: EAI_NONAME, asked: -1},
-		{host: "foo.INVALID.", code: EAI_NONAME, asked: -1},
-	} {
+	for _, test := range lookupCases {
 		t.Run(test.host, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				n := newNetwork(t)
 				r := n.resolver(Config{Servers: []Server{n.add("192.0.2.1", zone)}, Search: []string{}})
-				ans, took, err := timed(r, test.host, test.family)
-				if limit := test.within + time.Millisecond; took > limit {
-					t.Errorf("took %v, want at most %v", took, limit)
-				}
+				test.check(t, r, test.within+time.Millisecond)
 				if got := len(n.asked()); test.asked > 0 && got != test.asked || test.asked < 0 && got != 0 {
 					t.Errorf("%d queries, want %d", got, max(test.asked, 0))
 				}
-				if test.code != 0 {
-					wantCode(t, err, test.code)
-					return
-				}
-				if err != nil {
-					t.Fatal(err)
-				}
-				if test.want == "400" {
-					if len(ans.Addrs) != 400 {
-						t.Errorf("%d addresses, want 400", len(ans.Addrs))
-					}
-				} else if want := addrs(strings.Fields(test.want)...); !slices.Equal(ans.Addrs, want) {
-					t.Errorf("addresses %v, want %v", ans.Addrs, want)
-				}
-				if want := firstNonZero(test.name, test.host); ans.Name != want {
-					t.Errorf("name %q, want %q", ans.Name, want)
-				}
 			})
 		})
+	}
+}
+
+func (c *lookupCase) check(t *testing.T, r *Resolver, limit time.Duration) {
+	ans, took, err := timed(r, c.host, c.family)
+	if took > limit {
+		t.Errorf("took %v, want at most %v", took, limit)
+	}
+	if c.code != 0 {
+		wantCode(t, err, c.code)
+		return
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	if c.want == "400" {
+		if len(ans.Addrs) != 400 {
+			t.Errorf("%d addresses, want 400", len(ans.Addrs))
+		}
+	} else if want := addrs(strings.Fields(c.want)...); !slices.Equal(ans.Addrs, want) {
+		t.Errorf("addresses %v, want %v", ans.Addrs, want)
+	}
+	if want := firstNonZero(c.name, c.host); ans.Name != want {
+		t.Errorf("name %q, want %q", ans.Name, want)
 	}
 }
 
