@@ -59,6 +59,28 @@ func (s *Stack) InterfaceByZone(zone string) (Interface, bool) {
 	return Interface{}, false
 }
 
+// Promiscuous has the NIC show frames to other hosts to packet sockets, until
+// leave is called; it changes nothing on links that filter none, such as TUN
+// devices.
+func (s *Stack) Promiscuous(index int) (leave func()) {
+	i := index - firstLinkIndex
+	if i < 0 || i >= len(s.links) {
+		return func() {}
+	}
+	l, ok := s.links[i].(interface {
+		EnterPromiscuous()
+		LeavePromiscuous()
+	})
+	if !ok {
+		return func() {}
+	}
+	l.EnterPromiscuous()
+	return l.LeavePromiscuous
+}
+
+// firstLinkIndex is the index of the first interface after the loopback.
+const firstLinkIndex = 2
+
 // AddAddress gives the NIC an address and the connected route that goes with
 // it.
 func (s *Stack) AddAddress(nic string, p netip.Prefix) error {

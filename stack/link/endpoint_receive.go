@@ -159,6 +159,10 @@ func (e *Endpoint) deliver(a arrival, pkt *stack.PacketBuffer) {
 	if e.vouch.Load() != a.vouched { // never set with more than one reader
 		e.vouch.Store(a.vouched)
 	}
+	if a.to == tcpip.PacketOtherHost {
+		a.d.DeliverLinkPacket(a.proto, pkt) // packet sockets alone
+		return
+	}
 	a.d.DeliverNetworkPacket(a.proto, pkt)
 }
 

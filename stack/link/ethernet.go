@@ -23,11 +23,12 @@ type EthernetConfig struct {
 
 // An Ethernet connects a netstack to a Device that carries Ethernet frames
 // (TAP). It is an Endpoint with MAC addresses: the stack finds its neighbours
-// by ARP and neighbour discovery. Frames to other hosts and frames with a VLAN
-// tag are dropped. The MTU is that of IP, without the 14 bytes of header.
+// by ARP and neighbour discovery. Frames to other hosts, outside promiscuous
+// mode, and frames with a VLAN tag are dropped. The MTU is that of IP, without the 14 bytes of header.
 type Ethernet struct {
 	Endpoint
-	mac atomic.Pointer[tcpip.LinkAddress]
+	mac    atomic.Pointer[tcpip.LinkAddress]
+	others atomic.Int32 // how many want to see frames to other hosts
 }
 
 // NewEthernet returns a link over a device of Ethernet frames. It owns the
@@ -130,6 +131,8 @@ func (e *Ethernet) deframe(b []byte) (int, tcpip.NetworkProtocolNumber, tcpip.Pa
 		to = tcpip.PacketBroadcast
 	case header.IsMulticastEthernetAddress(dst):
 		to = tcpip.PacketMulticast
+	case dst != e.LinkAddress() && e.others.Load() > 0:
+		to = tcpip.PacketOtherHost
 	case dst != e.LinkAddress():
 		return 0, 0, 0, otherHost
 	}

@@ -21,6 +21,9 @@ func (s *Socket) Bind(a Sockaddr) error {
 	if s.d.unix != nil {
 		return s.bindUnix(a)
 	}
+	if s.d.kind == onPacket {
+		return s.withLocal("bind", a, s.d.bindLink(a))
+	}
 	if a == nil || a.Family() != s.d.family {
 		return &Error{Op: "bind", Num: EAFNOSUPPORT, Local: a}
 	}
@@ -39,11 +42,15 @@ func (d *description) bind(ap netip.AddrPort) error {
 	if d.privileged(ap.Port()) {
 		return EACCES
 	}
+	if errno := d.refuses4In6(ap.Addr()); errno != 0 {
+		return map[sockets]Errno{onRaw: EADDRNOTAVAIL, onPing: EINVAL}[d.kind]
+	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if d.local(full) {
 		d.reviveLocked()
 	}
+	undo := d.rebindLocked()
 	ep := d.ep.Load()
 	switch terr := d.bindTo(ep, full); terr.(type) {
 	case nil:
@@ -58,6 +65,7 @@ func (d *description) bind(ap netip.AddrPort) error {
 		}
 		return EINVAL
 	default:
+		undo()
 		return errnoOf(terr)
 	}
 	d.bound = ap
@@ -79,6 +87,9 @@ func (d *description) bind(ap netip.AddrPort) error {
 func (s *Socket) Connect(a Sockaddr, opts ...CallOption) error {
 	if s.dead() {
 		return s.error("connect", ErrClosed)
+	}
+	if s.d.kind == onPacket {
+		return s.withRemote("connect", a, EOPNOTSUPP)
 	}
 	if a == nil {
 		return s.error("connect", s.d.disconnect())
@@ -169,6 +180,9 @@ func (d *description) destination(dst netip.AddrPort) (tcpip.FullAddress, Errno)
 	if dst.Addr().Is4In6() && ep.SocketOptions().GetV6Only() {
 		return full, ENETUNREACH // T40
 	}
+	if errno := d.refuses4In6(dst.Addr()); errno != 0 {
+		return full, errno
+	}
 	if d.isTCP() && d.notUnicast(full) {
 		return full, ENETUNREACH // netstack would send SYNs until it times out (T18)
 	}
@@ -217,6 +231,7 @@ func (d *description) disconnect() error {
 		return nil
 	case *tcpip.ErrNotSupported: // TCP and ping sockets
 		if !d.isTCP() {
+			d.raw.peer.Store(nil)
 			d.replaceLocked()
 			return nil
 		}

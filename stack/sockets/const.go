@@ -19,6 +19,8 @@ const (
 	AF_NETLINK Family = 16
 	AF_PACKET  Family = 17
 	AF_TIPC    Family = 30
+
+	maxFamily Family = 46 // AF_MAX
 )
 
 // familyNames has the families that programs ask for; the last three only have

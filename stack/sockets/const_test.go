@@ -71,7 +71,7 @@ func TestConstantsAreLinux(t *testing.T) {
 	compared := 0
 	for name, value := range own(t) {
 		want, ok := unix[name]
-		if !ok {
+		if !ok || name == "TIPC_WAIT_FOREVER" { // (~0) in C, an int, which Go's package has unsigned
 			continue
 		}
 		compared++

@@ -34,7 +34,7 @@ const maxUDPSegments = 128
 
 // isPlain reports whether a send of datagrams needs none of this.
 func (d *description) isPlain(control []ControlMessage, c *call) bool {
-	return len(control) == 0 && c.flags&MSG_MORE == 0 && d.extras() == nil && !d.asked(askCork)
+	return d.kind == onPacket || len(control) == 0 && c.flags&MSG_MORE == 0 && d.extras() == nil && !d.asked(askCork)
 }
 
 // sendShaped is sendGather for the datagrams that isPlain does not fit.

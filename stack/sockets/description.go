@@ -41,6 +41,11 @@ type description struct {
 	reading  readahead              // of a stream
 	peerName atomic.Pointer[string] // the name that Connect was given, nil for an address
 
+	raw    *rawState                 // of raw and ping sockets, else nil
+	packet *packetState              // of packet sockets, else nil
+	multi  atomic.Pointer[multicast] // nil until a multicast option is set
+	filter atomic.Pointer[program]   // SO_ATTACH_FILTER
+
 	rdShut, wrShut atomic.Bool // Shutdown
 
 	ghost atomic.Uint32 // port that the socket had before it was unbound; see localAddr
@@ -102,21 +107,22 @@ var defaultProtocol = map[Type]Protocol{SOCK_STREAM: IPPROTO_TCP, SOCK_DGRAM: IP
 
 // checkKind checks the arguments of socket(2) in Linux's order and completes d.
 func (d *description) checkKind() error {
-	refuse := func(num Errno, msg string) error {
-		return &Error{Op: "socket", Num: num, Msg: msg, Err: ErrUnsupported}
-	}
 	f, t, p := d.family, d.typ, d.proto
 	switch {
-	case t < 0 || t >= maxType || p < 0 || p >= maxProtocol:
+	case f < 0 || f >= maxFamily:
+		return refuseFamily(f)
+	case t < 0 || t >= maxType:
 		return &Error{Op: "socket", Num: EINVAL}
 	case f == AF_UNIX:
 		return d.checkUnix()
+	case f == AF_PACKET:
+		return d.checkPacketKind()
 	case f != AF_INET && f != AF_INET6:
-		return refuse(EAFNOSUPPORT, f.String()+" is not supported by userstack")
-	case t == SOCK_RAW && p != 0:
-		return refuse(EPROTONOSUPPORT, "raw sockets are not supported by userstack")
+		return refuseFamily(f)
+	case p < 0 || p >= maxProtocol:
+		return &Error{Op: "socket", Num: EINVAL}
 	case t == SOCK_RAW:
-		return &Error{Op: "socket", Num: EPROTONOSUPPORT}
+		return d.checkRawKind()
 	case t != SOCK_STREAM && t != SOCK_DGRAM:
 		return &Error{Op: "socket", Num: ESOCKTNOSUPPORT}
 	}
@@ -128,6 +134,9 @@ func (d *description) checkKind() error {
 		return &Error{Op: "socket", Num: EPROTONOSUPPORT}
 	}
 	d.kind, d.transport = k.kind, k.transport
+	if d.kind == onPing {
+		d.raw = new(rawState)
+	}
 	return nil
 }
 
@@ -171,6 +180,12 @@ func (d *description) init(ep tcpip.Endpoint) {
 }
 
 func (d *description) newEndpoint() (tcpip.Endpoint, tcpip.Error) {
+	switch d.kind {
+	case onRaw:
+		return d.newRawEndpoint()
+	case onPacket:
+		return d.newPacketEndpoint()
+	}
 	return d.host.gv.NewEndpoint(d.transport, d.network(), d.wq)
 }
 
@@ -181,6 +196,9 @@ func (d *description) setDefaults(ep tcpip.Endpoint) {
 	} else {
 		askForEverything(ep.SocketOptions())
 		d.host.tap.add(ep, d)
+	}
+	if d.raw != nil {
+		ep.SocketOptions().SetReuseAddress(true) // so Linux's raw and ping sockets start
 	}
 }
 
@@ -227,6 +245,9 @@ func (d *description) replaceAsLocked(errno Errno) {
 	if !d.bound.IsValid() && local.Port != 0 {
 		d.ghost.Store(uint32(local.Port))
 	}
+	if d.in != nil {
+		d.in.NotifyEvent(waiter.ReadableEvents) // what has come since it was bound
+	}
 	d.wq.Notify(lookAgain)
 }
 
@@ -243,6 +264,10 @@ func (d *description) release() {
 	}
 	d.mu.Lock() // from here on replaceLocked leaves the endpoint alone
 	ep := d.ep.Load()
+	d.leaveAll()
+	if d.packet != nil {
+		d.leaveAllPackets()
+	}
 	d.mu.Unlock()
 	d.host.tap.remove(ep.Endpoint)
 	ep.Close()

@@ -38,6 +38,7 @@ type inbox struct {
 type datagram struct {
 	body *letter // nil when empty
 	from netip.AddrPort
+	link *LinkAddr      // of a packet socket, in place of from
 	dst  netip.AddrPort // where it was sent to; the port is 0 except for UDP
 	nic  tcpip.NICID    // the interface that it came in by
 	v6   bool
@@ -53,14 +54,18 @@ type datagram struct {
 
 func (d *description) newInbox() {
 	d.in = &inbox{d: d}
-	d.in.entry.Init(d.in, waiter.ReadableEvents|waiter.EventErr)
+	d.in.entry.Init(d.in, waiter.ReadableEvents|waiter.EventErr|waiter.EventHUp)
 	d.wq.EventRegister(&d.in.entry)
 }
 
 // NotifyEvent implements waiter.EventListener. It runs in netstack's delivery
 // and must neither wait nor notify: the wait queue is locked, and whoever waits
-// in it stands behind the inbox.
-func (in *inbox) NotifyEvent(waiter.EventMask) {
+// in it stands behind the inbox. EventHUp is an endpoint that closes: a raw or
+// packet one holds the lock that reading needs.
+func (in *inbox) NotifyEvent(events waiter.EventMask) {
+	if events&waiter.EventHUp != 0 {
+		return
+	}
 	in.feeding.Lock()
 	defer in.feeding.Unlock()
 	for in.feed() {
@@ -72,10 +77,14 @@ func (in *inbox) NotifyEvent(waiter.EventMask) {
 func (in *inbox) feed() bool {
 	d := in.d
 	in.filling.letter = nil
-	res, terr := d.ep.Load().Read(&in.filling, tcpip.ReadOptions{NeedRemoteAddr: true})
+	opts := tcpip.ReadOptions{NeedRemoteAddr: true, NeedLinkPacketInfo: d.kind == onPacket}
+	res, terr := d.ep.Load().Read(&in.filling, opts)
 	switch terr.(type) {
 	case nil:
 		dg := newDatagram(&res)
+		if d.kind == onPacket {
+			dg.link = d.linkSender(&res)
+		}
 		dg.body = in.filling.letter
 		if !d.admits(&dg) || !in.put(dg) {
 			dg.body.free()
@@ -169,7 +178,7 @@ func (in *inbox) take(w *scatter, peek bool, meta *datagram) (r received, ok boo
 	}
 	dg := &in.queue[in.head]
 	n, _ := w.Write(dg.body.bytes())
-	r = received{n: n, total: len(dg.body.bytes()), from: dg.from}
+	r = received{n: n, total: len(dg.body.bytes()), from: dg.from, link: dg.link}
 	in.stamp = dg.when
 	if meta != nil {
 		*meta = *dg
@@ -216,6 +225,13 @@ func (in *inbox) len() int {
 	in.mu.Lock()
 	defer in.mu.Unlock()
 	return in.n
+}
+
+// dropped returns how many datagrams did not fit, ever.
+func (in *inbox) dropped() uint32 {
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	return in.drops
 }
 
 // next returns the length of the oldest datagram, 0 without one.

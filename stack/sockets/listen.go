@@ -138,6 +138,8 @@ func (s *Socket) Shutdown(how How) error {
 	case s.d.unix != nil:
 		s.d.unix.shutdown(how)
 		return nil
+	case s.d.kind == onPacket:
+		return s.error("shutdown", EOPNOTSUPP)
 	case !s.d.isTCP():
 		return s.error("shutdown", s.d.shutdownDatagram(how))
 	}

@@ -56,13 +56,9 @@ func (s *Socket) sendMessage(m *Msg, c *call, opts []CallOption) (int, error) {
 	}
 	var to *tcpip.FullAddress
 	if m.Addr != nil {
-		ap, err := s.peer(c.ctx, m.Addr)
+		full, err := s.to(c.ctx, m.Addr)
 		if err != nil {
 			return 0, err
-		}
-		full, errno := s.d.sendDestination(ap)
-		if errno != 0 {
-			return 0, errno
 		}
 		to = &full
 	}

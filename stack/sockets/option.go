@@ -26,6 +26,7 @@ type option struct {
 
 	exact bool // longer values are EINVAL too
 	fresh bool // may be set only before Bind
+	once  bool // an act, not a setting: it is not recorded
 
 	// read is called with the description locked, as is set.
 	read func(*description, []byte) ([]byte, Errno)
@@ -79,7 +80,7 @@ var options = func() map[optionKey]*option {
 	all := map[optionKey]*option{}
 	for _, part := range []map[optionKey]*option{
 		socketOptions, hintOptions, ipOptions, ipv6Options, tcpOptions, udpOptions, refusedOptions(),
-		multicastOptions, rawOptions, packetOptions, messageOptions, unixOptions,
+		multicastOptions, groupOptions, rawOptions, packetOptions, filterOptions, messageOptions, unixOptions,
 	} {
 		maps.Copy(all, part)
 	}

@@ -197,7 +197,7 @@ func TestT39Refusals(t *testing.T) {
 		{sockets.SOL_TCP, sockets.TCP_ULP, []byte("tls"), sockets.ENOENT},
 		{sockets.SOL_SOCKET, sockets.SO_ZEROCOPY, []byte{1, 0, 0, 0}, sockets.EOPNOTSUPP},
 		{sockets.SOL_SOCKET, sockets.SO_OOBINLINE, []byte{0, 0, 0, 0}, sockets.EOPNOTSUPP},
-		{sockets.SOL_SOCKET, sockets.SO_DETACH_FILTER, []byte{0, 0, 0, 0}, sockets.ENOENT},
+		{sockets.SOL_SOCKET, sockets.SO_ATTACH_FILTER, []byte{6, 0, 0, 0, 1, 0, 0, 0}, sockets.ENOPROTOOPT},
 		{sockets.SOL_SOCKET, sockets.SO_MAX_PACING_RATE, []byte{0, 0, 1, 0}, sockets.ENOPROTOOPT},
 		{sockets.SOL_IP, sockets.IP_OPTIONS, []byte{1, 1, 1, 0}, sockets.ENOPROTOOPT},
 		{sockets.SOL_IP, sockets.IP_TRANSPARENT, []byte{1, 0, 0, 0}, sockets.ENOPROTOOPT},

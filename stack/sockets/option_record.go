@@ -39,7 +39,9 @@ func (d *description) setOption(o *option, value []byte) Errno {
 			return errno
 		}
 	}
-	d.recordLocked(o.target, value)
+	if !o.once {
+		d.recordLocked(o.target, value)
+	}
 	return 0
 }
 

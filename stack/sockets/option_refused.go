@@ -30,7 +30,7 @@ const (
 
 // Why options are refused.
 const (
-	noBPF       = "there is no BPF machine in the receive path"
+	noBPF       = "SO_ATTACH_FILTER alone takes a program of BPF"
 	noIPsec     = "there is no IPsec"
 	noSecurity  = "there is no security module"
 	noRepair    = "netstack cannot save and restore a connection"
@@ -50,8 +50,6 @@ var refused = []refusedOption{
 	{SOL_SOCKET, SO_SECURITY_AUTHENTICATION, "SO_SECURITY_AUTHENTICATION", onAll, getRefused, 0, 0, noPromise},
 	{SOL_SOCKET, SO_SECURITY_ENCRYPTION_TRANSPORT, "SO_SECURITY_ENCRYPTION_TRANSPORT", onAll, getRefused, 0, 0, noPromise},
 	{SOL_SOCKET, SO_SECURITY_ENCRYPTION_NETWORK, "SO_SECURITY_ENCRYPTION_NETWORK", onAll, getRefused, 0, 0, noPromise},
-	{SOL_SOCKET, SO_ATTACH_FILTER, "SO_ATTACH_FILTER", onAll, getEmpty, 0, 0, noBPF},
-	{SOL_SOCKET, SO_DETACH_FILTER, "SO_DETACH_FILTER", onAll, getRefused, ENOENT, 0, "no filter can be attached"},
 	{SOL_SOCKET, SO_PEERSEC, "SO_PEERSEC", onAll, getRefused, 0, 0, noSecurity},
 	{SOL_SOCKET, SO_PASSSEC, "SO_PASSSEC", onUnix, getZero, 0, EOPNOTSUPP, noSecurity},
 	{SOL_SOCKET, SO_ATTACH_BPF, "SO_ATTACH_BPF", onAll, getRefused, 0, 0, noBPF},
@@ -104,7 +102,6 @@ var refused = []refusedOption{
 	{SOL_IPV6, IPV6_FLOWINFO_SEND, "IPV6_FLOWINFO_SEND", onInet | on6, getZero, 0, 0, noFlowLabels},
 	{SOL_IPV6, IPV6_IPSEC_POLICY, "IPV6_IPSEC_POLICY", onInet | on6, getRefused, 0, 0, noIPsec},
 	{SOL_IPV6, IPV6_XFRM_POLICY, "IPV6_XFRM_POLICY", onInet | on6, getRefused, 0, 0, noIPsec},
-	{SOL_IPV6, IPV6_HDRINCL, "IPV6_HDRINCL", onRaw | on6, getZero, 0, 0, "netstack cannot send IPv6 headers of the user's"},
 	{SOL_IPV6, IPV6_HOPLIMIT, "IPV6_HOPLIMIT", onInet | on6, getRefused, 0, 0, onlyCmsg},
 	{SOL_IPV6, IPV6_RECVHOPOPTS, "IPV6_RECVHOPOPTS", onInet | on6, getZero, 0, 0, noHeaders},
 	{SOL_IPV6, IPV6_HOPOPTS, "IPV6_HOPOPTS", onInet | on6, getEmpty, 0, 0, noHeaders},

@@ -65,6 +65,7 @@ type received struct {
 	total int            // length of the datagram
 	from  netip.AddrPort // sender of a datagram
 	name  string         // the same on AF_UNIX; "" for an unbound one
+	link  *LinkAddr      // sender of a packet
 	eof   bool           // n is 0 because no more will come
 	err   error
 }
@@ -78,10 +79,12 @@ func (r received) count(flags MsgFlags) int {
 
 // sender returns where a datagram came from, nil on a stream.
 func (s *Socket) sender(r received) Sockaddr {
-	if r.name != "" {
+	switch {
+	case r.name != "":
 		return UnixAddr{r.name}
-	}
-	if !r.from.IsValid() {
+	case r.link != nil:
+		return *r.link
+	case !r.from.IsValid():
 		return nil
 	}
 	return sockaddr(s.d.family, r.from)

@@ -1,6 +1,7 @@
 package sockets
 
 import (
+	"context"
 	"net/netip"
 	"time"
 
@@ -58,11 +59,11 @@ func (s *Socket) SendTo(p []byte, a Sockaddr, opts ...CallOption) (int, error) {
 	if s.dead() {
 		return 0, s.error("sendto", ErrClosed)
 	}
-	ap, err := s.peer(c.ctx, a)
+	full, err := s.to(c.ctx, a)
 	if err != nil {
 		return 0, s.withRemote("sendto", a, err)
 	}
-	n, err := s.sendTo(p, ap, &c)
+	n, err := s.send(p, &full, &c)
 	return n, s.withRemote("sendto", a, err)
 }
 
@@ -79,14 +80,26 @@ func (s *Socket) sendTo(p []byte, dst netip.AddrPort, c *call) (int, error) {
 	return s.send(p, &full, c)
 }
 
-// sendDestination is destination for a datagram, which needs a port except in a
-// ping.
-func (d *description) sendDestination(dst netip.AddrPort) (tcpip.FullAddress, Errno) {
-	full, errno := d.destination(dst)
-	if errno == 0 && full.Port == 0 && d.kind == onUDP {
-		return full, EINVAL
+// to returns the destination of a datagram.
+func (s *Socket) to(ctx context.Context, a Sockaddr) (tcpip.FullAddress, error) {
+	if s.d.kind == onPacket {
+		full, errno := linkTarget(a)
+		return full, errno.orNil()
 	}
-	return full, errno
+	ap, err := s.peer(ctx, a)
+	if err != nil {
+		return tcpip.FullAddress{}, err
+	}
+	full, errno := s.d.sendDestination(ap)
+	return full, errno.orNil()
+}
+
+// sendDestination is destination for a datagram, with a check of its port.
+func (d *description) sendDestination(dst netip.AddrPort) (tcpip.FullAddress, Errno) {
+	if errno := d.checkDatagramPort(dst); errno != 0 {
+		return tcpip.FullAddress{}, errno
+	}
+	return d.destination(dst)
 }
 
 // send sends p, to a destination or, when to is nil, to the peer.
@@ -132,7 +145,7 @@ func (s *Socket) sendDatagram(r *gather, to *tcpip.FullAddress, control []Contro
 	if c.flags&MSG_OOB != 0 {
 		return 0, EOPNOTSUPP
 	}
-	if errno := s.d.maySend(size, to); errno != 0 {
+	if errno := s.d.maySend(r, size, to); errno != 0 {
 		return 0, errno
 	}
 	if c.flags&MSG_DONTROUTE != 0 {
@@ -167,7 +180,7 @@ func (s *Socket) sendStream(r *gather, c *call) (int, error) {
 func (s *Socket) write(r *gather, opts tcpip.WriteOptions, c *call) (n int, err error) {
 	size := r.Len()
 	for {
-		sent, terr := s.d.ep.Load().Write(r, opts)
+		sent, terr := s.d.write(r, opts)
 		n += int(sent)
 		s.d.bytesSent.Add(uint64(sent))
 		if terr == nil && n == size {
@@ -196,8 +209,8 @@ func (d *description) hasDestination(to *tcpip.FullAddress) bool {
 }
 
 // maySend is what is checked before a datagram reaches the endpoint.
-func (d *description) maySend(size int, to *tcpip.FullAddress) Errno {
-	if size > maxDatagram {
+func (d *description) maySend(r *gather, size int, to *tcpip.FullAddress) Errno {
+	if size > maxDatagram && d.kind&(onRaw|onPacket) == 0 {
 		return EMSGSIZE
 	}
 	if to != nil && to.Addr == header.IPv4Broadcast && !d.ep.Load().SocketOptions().GetBroadcast() {
@@ -206,7 +219,10 @@ func (d *description) maySend(size int, to *tcpip.FullAddress) Errno {
 	if errno := d.takeError(); errno != 0 {
 		return errno
 	}
-	if d.wrShut.Load() && d.hasDestination(to) {
+	switch {
+	case d.kind == onPacket:
+		return d.checkPacketSend(r, to)
+	case d.kind != onRaw && d.wrShut.Load() && d.hasDestination(to): // Linux's raw sockets do not mind
 		return EPIPE
 	}
 	if d.tooBig(size, to) {

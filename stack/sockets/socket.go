@@ -185,6 +185,9 @@ func (s *Socket) GetSockName() (Sockaddr, error) {
 	if s.d.unix != nil {
 		return UnixAddr{s.d.unix.ownName()}, nil
 	}
+	if s.d.kind == onPacket {
+		return s.d.linkName(), nil
+	}
 	return sockaddr(s.d.family, s.localAddr()), nil
 }
 
@@ -224,7 +227,12 @@ func (s *Socket) localAddr() netip.AddrPort {
 
 func (s *Socket) remoteAddr() (netip.AddrPort, Errno) {
 	ep := s.d.ep.Load()
-	if s.d.isTCP() && tcpGone(ep) {
+	switch {
+	case s.d.kind == onPacket:
+		return netip.AddrPort{}, EOPNOTSUPP
+	case s.d.raw != nil:
+		return s.d.rawPeer()
+	case s.d.isTCP() && tcpGone(ep):
 		return netip.AddrPort{}, ENOTCONN
 	}
 	full, err := ep.GetRemoteAddress()

@@ -17,7 +17,7 @@ func (d *description) startConnectLocked(ep tcpip.Endpoint, full tcpip.FullAddre
 		}
 		d.connectsToLocked(ep, full.Addr)
 	}
-	terr := ep.Connect(full)
+	terr := d.connectEndpointLocked(ep, full)
 	if _, started := terr.(*tcpip.ErrConnectStarted); started {
 		d.limitSynsLocked()
 	}
