@@ -40,6 +40,10 @@
 // and a Poller does so at the cost of those that are ready; what they report is
 // made in one function, Socket.ready.
 //
+// SendMsg and RecvMsg carry ancillary data in Linux's layouts, with typed
+// helpers. A Host that has sockets reads ICMP itself: IP_RECVERR's error queue
+// says who sent an error and why, so that a traceroute needs no privilege.
+//
 // Names are looked up with Config.Hosts and Config.Resolver, and by nobody else:
 // GetAddrInfo and its family, addresses of Connect, Bind and SendTo that hold a
 // name, DialContext and CreateConnection. The services and protocols are built
@@ -49,7 +53,6 @@
 //
 // There are TCP, UDP and ping sockets over IPv4 and IPv6. Raw, packet and
 // AF_UNIX sockets are refused, as are options that the table does not have;
-// ancillary data is not there yet. Netstack has no urgent data, so MSG_OOB is
-// refused. Descriptor numbers belong to a Host; the operating system does not
-// know them.
+// Netstack has no urgent data, so MSG_OOB is refused. Descriptor numbers belong to
+// a Host; the operating system does not know them.
 package sockets

@@ -77,7 +77,7 @@ func (e icmpError) quoted6(q []byte) (icmpError, bool) {
 		return e, false
 	}
 	ip := header.IPv6(q)
-	proto, rest := ip.TransportProtocol(), q[header.IPv6MinimumSize:]
+	proto, rest := tcpip.TransportProtocolNumber(ip.NextHeader()), q[header.IPv6MinimumSize:]
 	if proto == header.IPv6FragmentHeader {
 		if len(rest) < header.IPv6FragmentHeaderSize {
 			return e, false
