@@ -267,3 +267,24 @@ func TestClose(t *testing.T) {
 		t.Error("a closed socket forgets what it was, or has a number")
 	}
 }
+
+// E27: what running out of ports is called depends on the call.
+func TestPortsRunOut(t *testing.T) {
+	a, b := pair(t)
+	_, addr := listener(t, b, addrB)
+	one := 40000<<16 | 40000
+	for _, typ := range []sockets.Type{sockets.SOCK_STREAM, sockets.SOCK_DGRAM} {
+		s := mustSocket(t, a, sockets.AF_INET, typ, 0)
+		check(t, s.Bind(sockets.Inet4{Port: 40000}))
+		other := mustSocket(t, a, sockets.AF_INET, typ, 0)
+		check(t, other.SetSockOptInt(sockets.SOL_IP, sockets.IP_LOCAL_PORT_RANGE, one))
+		wantErrno(t, other.Bind(sockets.Inet4{}), sockets.EADDRINUSE)
+		if typ == sockets.SOCK_STREAM {
+			wantErrno(t, other.Connect(addr), sockets.EADDRNOTAVAIL)
+			continue
+		}
+		wantErrno(t, other.Connect(addr), sockets.EAGAIN)
+		_, err := other.SendTo([]byte("x"), addr)
+		wantErrno(t, err, sockets.EAGAIN)
+	}
+}
