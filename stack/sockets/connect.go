@@ -47,6 +47,9 @@ func (d *description) bind(ap netip.AddrPort) error {
 	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
+	if d.isTCP() && header.IsV6MulticastAddress(full.Addr) {
+		return EINVAL
+	}
 	if d.local(full) {
 		d.reviveLocked()
 	}
@@ -60,8 +63,8 @@ func (d *description) bind(ap netip.AddrPort) error {
 		}
 		return EADDRINUSE
 	case *tcpip.ErrInvalidEndpointState, *tcpip.ErrAlreadyBound:
-		if !d.local(full) {
-			return EADDRNOTAVAIL // which Linux looks at first
+		if (d.family == AF_INET || !d.hasPort()) && !d.local(full) {
+			return EADDRNOTAVAIL // which Linux looks at first, but for IPv6 after the port
 		}
 		return EINVAL
 	default:
@@ -72,6 +75,7 @@ func (d *description) bind(ap netip.AddrPort) error {
 	if local, terr := ep.GetLocalAddress(); terr == nil {
 		d.bound = netip.AddrPortFrom(ap.Addr(), local.Port)
 	}
+	d.boundLocked(ep, ap.Addr())
 	return nil
 }
 
@@ -174,10 +178,13 @@ func (d *description) destination(dst netip.AddrPort) (tcpip.FullAddress, Errno)
 		return full, errno
 	}
 	ep := d.ep.Load()
+	if dst.Addr() == netip.IPv6Unspecified() && boundToIPv4(ep) {
+		full.Addr = header.IPv4Loopback
+	}
 	if dev := ep.SocketOptions().GetBindToDevice(); dev != 0 {
 		full.NIC = tcpip.NICID(dev)
 	}
-	if dst.Addr().Is4In6() && ep.SocketOptions().GetV6Only() {
+	if d.family == AF_INET6 && dst.Addr().Unmap().Is4() && ep.SocketOptions().GetV6Only() {
 		return full, ENETUNREACH // T40
 	}
 	if errno := d.refuses4In6(dst.Addr()); errno != 0 {
@@ -193,6 +200,12 @@ func (d *description) destination(dst netip.AddrPort) (tcpip.FullAddress, Errno)
 		d.steer(ep, &full)
 	}
 	return full, 0
+}
+
+// boundToIPv4 reports whether an endpoint has an IPv4 address.
+func boundToIPv4(ep tcpip.Endpoint) bool {
+	local, terr := ep.GetLocalAddress()
+	return terr == nil && local.Addr.Len() == header.IPv4AddressSize
 }
 
 func forMany(a tcpip.Address) bool {

@@ -24,7 +24,7 @@ func (d *description) endpoint() tcpip.Endpoint {
 func (d *description) setOption(o *option, value []byte) Errno {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if o.fresh && d.bound.IsValid() {
+	if o.fresh && d.hasPort() {
 		return EINVAL
 	}
 	if o.read != nil {

@@ -42,7 +42,7 @@ func (d *description) tryConnect(dst netip.AddrPort) error {
 	if !dst.IsValid() {
 		return EAFNOSUPPORT
 	}
-	full, errno := d.destination(dst)
+	full, errno := d.connectDestination(dst)
 	if errno != 0 {
 		return errno
 	}
@@ -101,9 +101,24 @@ func (d *description) shutPhaseLocked(ep tcpip.Endpoint) {
 	}
 }
 
+// connectDestination is destination for connect(2), which wants the interface of
+// a link-local address.
+func (d *description) connectDestination(dst netip.AddrPort) (tcpip.FullAddress, Errno) {
+	if dst.Addr().Is4() && d.family == AF_INET6 && d.ep.Load().SocketOptions().GetV6Only() {
+		return tcpip.FullAddress{}, EAFNOSUPPORT
+	}
+	full, errno := d.destination(dst)
+	linkLocal := dst.Addr().IsLinkLocalUnicast() || dst.Addr().IsLinkLocalMulticast()
+	if errno == 0 && linkLocal && dst.Addr().Is6() && !dst.Addr().Is4In6() && dst.Addr().Zone() == "" &&
+		d.ep.Load().SocketOptions().GetBindToDevice() == 0 {
+		return full, EINVAL
+	}
+	return full, errno
+}
+
 // tryConnectDatagram sets the peer of a socket without connections.
 func (d *description) tryConnectDatagram(dst netip.AddrPort) error {
-	full, errno := d.destination(dst)
+	full, errno := d.connectDestination(dst)
 	if errno != 0 {
 		return errno
 	}
@@ -151,6 +166,26 @@ func (d *description) reviveLocked() {
 	d.phase = connecting
 	d.rdShut.Store(true)
 	d.wrShut.Store(true)
+}
+
+// hasPort reports whether the socket has a local port, its own or netstack's
+// choice.
+func (d *description) hasPort() bool {
+	ep := d.endpoint()
+	local, terr := ep.GetLocalAddress()
+	failed := d.isTCP() && tcp.EndpointState(ep.State()) == tcp.StateError && d.phase == connecting
+	return d.bound.IsValid() || terr == nil && local.Port != 0 && !failed
+}
+
+// boundLocked is called after a bind to an address. One of IPv6 alone makes the
+// socket one of IPv6 alone, and Linux says so in IPV6_V6ONLY.
+func (d *description) boundLocked(ep tcpip.Endpoint, a netip.Addr) {
+	if d.kind&onInet == 0 || !a.Is6() || a.Is4In6() || a.IsUnspecified() {
+		return
+	}
+	o, on := options[optionKey{SOL_IPV6, IPV6_V6ONLY}], intBytes(1)
+	o.set(d, ep, on)
+	d.recordLocked(o, on)
 }
 
 // local reports whether a socket may be bound to an address: one of the

@@ -210,7 +210,7 @@ func (d *description) hasDestination(to *tcpip.FullAddress) bool {
 
 // maySend is what is checked before a datagram reaches the endpoint.
 func (d *description) maySend(r *gather, size int, to *tcpip.FullAddress) Errno {
-	if size > maxDatagram && d.kind&(onRaw|onPacket) == 0 {
+	if size > maxDatagram && d.kind&(onRaw|onPacket) == 0 && (d.family == AF_INET || d.hasDestination(to)) {
 		return EMSGSIZE
 	}
 	if to != nil && to.Addr == header.IPv4Broadcast && !d.ep.Load().SocketOptions().GetBroadcast() {
