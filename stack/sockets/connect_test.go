@@ -304,6 +304,12 @@ func TestDialTriesEveryAddress(t *testing.T) {
 	if got := c.RemoteAddr().String(); got != addr.String() {
 		t.Errorf("connected to %s, want %v", got, addr)
 	}
+	a.SetResolver(fixedResolver{netip.MustParseAddr("10.77.0.98"), netip.MustParseAddr("fd77::98"), netip.MustParseAddr(addrB)})
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second) // a dead address alone takes two minutes
+	defer cancel()
+	c2, err := a.DialContext(ctx, "tcp", "b.test:"+port)
+	check(t, err)
+	c2.Close()
 	a.SetResolver(fixedResolver{netip.MustParseAddr(addrB6)})
 	if _, err := a.DialContext(t.Context(), "tcp", "b.test:"+port); !errors.Is(err, sockets.ECONNREFUSED) {
 		t.Errorf("error %v, want that of the only address", err)

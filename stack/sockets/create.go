@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net"
+	"slices"
 	"strconv"
 	"time"
 )
@@ -21,9 +22,13 @@ func (a HostPort) String() string { return net.JoinHostPort(a.Host, strconv.Itoa
 // ConnectOptions change CreateConnection. The zero value is Python's default.
 type ConnectOptions struct {
 	// Timeout is that of the socket, from before it connects on: NoTimeout, 0
-	// or a duration, which each address has for itself. Nil is
+	// or a duration, within which a connection must be made. Nil is
 	// Host.DefaultTimeout.
 	Timeout *time.Duration
+	// PerAttempt tries one address after the other, and gives each the whole
+	// Timeout, as Python does: dead addresses cost that much each. So it is also with
+	// a source port, which one attempt at a time can have, and with a Timeout of 0.
+	PerAttempt bool
 	// Source is bound before connecting. An empty host and port 0 leave the
 	// choice to the stack. Nil binds nothing.
 	Source Sockaddr
@@ -35,10 +40,10 @@ func (h *Host) CreateConnection(addr HostPort, o *ConnectOptions) (*Socket, erro
 }
 
 // CreateConnectionContext connects to a host by TCP: it looks the name up in
-// both families and tries every address in the order of GetAddrInfo, until one
-// answers. The error is a *GAIError when the look-up failed, or else that of the
-// last address; the sockets of the others are closed. Package net's way of
-// sharing out the time is DialContext.
+// both families and tries every address, in the order of GetAddrInfo but with the
+// families taking turns, a quarter of a second apart, until one answers (RFC 8305).
+// The error is a *GAIError when the look-up failed, or else that of the last
+// address; the sockets of the others are closed.
 func (h *Host) CreateConnectionContext(ctx context.Context, addr HostPort, o *ConnectOptions) (*Socket, error) {
 	if o == nil {
 		o = new(ConnectOptions)
@@ -50,7 +55,50 @@ func (h *Host) CreateConnectionContext(ctx context.Context, addr HostPort, o *Co
 	if err != nil {
 		return nil, err
 	}
-	var last error = &GAIError{Code: EAI_NODATA, Name: addr.Host} // should the list be empty
+	if len(list) == 0 {
+		return nil, &GAIError{Code: EAI_NODATA, Name: addr.Host}
+	}
+	if o.sequential(h) {
+		return h.connectInTurn(ctx, list, o)
+	}
+	if limit := o.timeout(h); limit > 0 {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, limit)
+		defer cancel()
+	}
+	s, errs := race(ctx, alternate(list, func(e AddrInfoEntry) Family { return e.Family }),
+		func(ctx context.Context, entry AddrInfoEntry) (*Socket, error) { return h.connectTo(ctx, entry, o) },
+		func(s *Socket) { s.Close() })
+	if s != nil {
+		return s, nil
+	}
+	slices.Reverse(errs)
+	return nil, raceError(ctx, errs)
+}
+
+// timeout is the one in effect.
+func (o *ConnectOptions) timeout(h *Host) time.Duration {
+	if o.Timeout != nil {
+		return *o.Timeout
+	}
+	return h.DefaultTimeout()
+}
+
+// sequential reports whether only one attempt may be made at a time.
+func (o *ConnectOptions) sequential(h *Host) bool {
+	port := 0
+	switch a := o.Source.(type) {
+	case Inet4:
+		port = a.Port
+	case Inet6:
+		port = a.Port
+	}
+	return o.PerAttempt || port != 0 || o.timeout(h) == 0
+}
+
+// connectInTurn tries one address after the other.
+func (h *Host) connectInTurn(ctx context.Context, list []AddrInfoEntry, o *ConnectOptions) (*Socket, error) {
+	var last error
 	for _, entry := range list {
 		s, err := h.connectTo(ctx, entry, o)
 		if err == nil {

@@ -7,7 +7,6 @@ import (
 	"net/netip"
 	"strconv"
 	"strings"
-	"time"
 
 	"gvisor.dev/gvisor/pkg/waiter"
 )
@@ -29,50 +28,42 @@ var networks = map[string]struct {
 // DialContext connects to the address on the named network, as
 // net.Dialer.DialContext does: "tcp", "tcp4", "tcp6", "udp", "udp4" or "udp6",
 // and "host:port" with a numeric port. A name's addresses are tried in the
-// resolver's order, each with its share of the time that is left; the error is
-// the first one's. The result is a *Conn.
+// resolver's order, the families taking turns, a quarter of a second apart (RFC
+// 8305); the error is the first one's. The result is a *Conn.
 func (h *Host) DialContext(ctx context.Context, network, address string) (net.Conn, error) {
 	addrs, typ, err := h.addresses(ctx, network, address)
 	if err != nil {
 		return nil, &net.OpError{Op: "dial", Net: network, Err: err}
 	}
-	var first error
-	for i, ap := range addrs {
-		c, err := h.dialShare(ctx, typ, ap, len(addrs)-i)
-		if err == nil {
-			return c, nil
+	conn, errs := race(ctx, alternate(addrs, addrFamily), func(ctx context.Context, ap netip.AddrPort) (net.Conn, error) {
+		c, err := h.dialOne(ctx, typ, ap)
+		if err != nil {
+			err = &net.OpError{Op: "dial", Net: network, Addr: netAddrOf(typ, ap), Err: err}
 		}
-		if first == nil {
-			first = &net.OpError{Op: "dial", Net: network, Addr: netAddrOf(typ, ap), Err: err}
-		}
-		if ctx.Err() != nil {
-			break
+		return c, err
+	}, func(c net.Conn) { c.Close() })
+	if conn != nil {
+		return conn, nil
+	}
+	return nil, raceError(ctx, errs)
+}
+
+func addrFamily(ap netip.AddrPort) Family { return familyOf(ap.Addr()) }
+
+// raceError is the error of the first attempt, as package net has it, but not that
+// of one that was given up to make room.
+func raceError(ctx context.Context, errs []error) error {
+	for _, err := range errs {
+		if err != nil && (ctx.Err() != nil || !errors.Is(err, context.Canceled)) {
+			return err
 		}
 	}
-	return nil, first
+	return errs[0]
 }
 
 // Dial is DialContext without a context, for code that wants package net's Dial.
 func (h *Host) Dial(network, address string) (net.Conn, error) {
 	return h.DialContext(context.Background(), network, address)
-}
-
-// leastShare keeps the attempts at the end of a long list from getting no time
-// at all (package net's saneMinimum).
-const leastShare = 2 * time.Second
-
-// dialShare is dialOne with an equal share of the context's time for each of
-// the attempts that are left.
-func (h *Host) dialShare(ctx context.Context, typ Type, ap netip.AddrPort, left int) (net.Conn, error) {
-	end, ok := ctx.Deadline()
-	if !ok || left == 1 {
-		return h.dialOne(ctx, typ, ap)
-	}
-	remaining := time.Until(end)
-	share := min(max(remaining/time.Duration(left), leastShare), remaining)
-	ctx, cancel := context.WithTimeout(ctx, share)
-	defer cancel()
-	return h.dialOne(ctx, typ, ap)
 }
 
 func (h *Host) dialOne(ctx context.Context, typ Type, ap netip.AddrPort) (net.Conn, error) {
