@@ -49,7 +49,7 @@ func BenchmarkUncachedBoth(b *testing.B) { benchmarkLookup(b, Config{}, "ip", "w
 
 // The same over sockets of the kernel.
 func BenchmarkUncachedKernel(b *testing.B) {
-	r := kernelResolver(b, Config{Servers: []Server{kernelServer(b, quickServer)}})
+	r := kernelResolver(b, Config{Servers: []Server{kernelServer(b, quickServer)}, Cache: CacheConfig{Off: true}})
 	ctx := b.Context()
 	b.ReportAllocs()
 	for b.Loop() {
