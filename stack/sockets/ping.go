@@ -31,7 +31,7 @@ func (d *description) connectEndpointLocked(ep tcpip.Endpoint, full tcpip.FullAd
 // registration before is taken back here.
 func (d *description) connectPing(ep tcpip.Endpoint, full tcpip.FullAddress) tcpip.Error {
 	before, version, registered := d.pingID(ep)
-	t, ok := ep.(gstack.TransportEndpoint)
+	t, ok := d.endpoint().(gstack.TransportEndpoint)
 	if !ok || !registered {
 		return ep.Connect(full)
 	}

@@ -1,6 +1,7 @@
 package sockets_test
 
 import (
+	"encoding/binary"
 	"errors"
 	"net/netip"
 	"testing"
@@ -56,4 +57,19 @@ func ipv4Header(src, dst string, proto byte) []byte {
 		h = append(h, netip.MustParseAddr(a).AsSlice()...)
 	}
 	return h
+}
+
+// udpPacket is an IPv4 packet with a datagram that has no checksum.
+func udpPacket(src, dst string, port int, text string) []byte {
+	h := ipv4Header(src, dst, 17)
+	binary.BigEndian.PutUint16(h[2:], uint16(20+8+len(text)))
+	sum := uint32(0)
+	for i := 0; i < len(h); i += 2 {
+		sum += uint32(binary.BigEndian.Uint16(h[i:]))
+	}
+	binary.BigEndian.PutUint16(h[10:], ^uint16(sum+sum>>16))
+	h = binary.BigEndian.AppendUint16(h, uint16(port))
+	h = binary.BigEndian.AppendUint16(h, uint16(port))
+	h = binary.BigEndian.AppendUint16(h, uint16(8+len(text)))
+	return append(append(h, 0, 0), text...)
 }
