@@ -287,3 +287,21 @@ func FuzzMulticastRequest(f *testing.F) {
 		check(t, s.Close())
 	})
 }
+
+// IPV6_MULTICAST_ALL is on at first, and a filter of each socket.
+func TestMulticastAll6(t *testing.T) {
+	h := twoLinkHost(t)
+	joined, bystander := member(t, h, sockets.AF_INET6), member(t, h, sockets.AF_INET6)
+	check(t, joined.SetSockOpt(sockets.SOL_IPV6, sockets.IPV6_JOIN_GROUP, mreq6(group6, d0)))
+	out := mustSocket(t, h, sockets.AF_INET6, sockets.SOCK_DGRAM, 0)
+	send := func(text string) {
+		t.Helper()
+		must[int](t)(out.SendTo([]byte(text), sockets.Inet6{Host: group6, Port: groupPort}))
+		wantText(t, joined, text)
+	}
+	send("one")
+	wantText(t, bystander, "one")
+	check(t, bystander.SetSockOptInt(sockets.SOL_IPV6, sockets.IPV6_MULTICAST_ALL, 0))
+	send("two")
+	nothing(t, bystander)
+}

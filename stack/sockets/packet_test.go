@@ -135,7 +135,9 @@ func TestPacketSend(t *testing.T) {
 	h := twoLinkHost(t)
 	cooked, raw := packetSocket(t, h, sockets.SOCK_DGRAM, 0), packetSocket(t, h, sockets.SOCK_RAW, 0)
 	packet := udpPacket("10.77.0.1", "10.77.0.9", 9, "x")
-	to := func(index int, proto uint16) sockets.LinkAddr { return sockets.LinkAddr{Ifindex: index, Protocol: proto} }
+	to := func(index int, proto uint16) sockets.LinkAddr {
+		return sockets.LinkAddr{Ifindex: index, Protocol: proto}
+	}
 	for _, tc := range []struct {
 		s    *sockets.Socket
 		p    []byte

@@ -367,3 +367,40 @@ func TestChecksumOption(t *testing.T) {
 	}
 	wantErrno(t, icmp.SetSockOptInt(sockets.SOL_IPV6, sockets.IPV6_CHECKSUM, -1), sockets.EINVAL)
 }
+
+// Every IP protocol can be opened on both families, also ICMP of the other.
+func TestRawEndpoints(t *testing.T) {
+	h := twoLinkHost(t)
+	for p := sockets.Protocol(1); p <= 255; p++ {
+		for _, f := range []sockets.Family{sockets.AF_INET, sockets.AF_INET6} {
+			s := must[*sockets.Socket](t)(h.Socket(f, sockets.SOCK_RAW, p))
+			if n := must[int](t)(s.GetSockOptInt(sockets.SOL_SOCKET, sockets.SO_PROTOCOL)); n != int(p) {
+				t.Errorf("SO_PROTOCOL is %d, want %d", n, p)
+			}
+			check(t, s.Close())
+		}
+	}
+}
+
+// The addresses of families that are refused are there for programs to name.
+func TestRefusedAddresses(t *testing.T) {
+	h := twoLinkHost(t)
+	s := udpSocket(t, h)
+	for _, tc := range []struct {
+		a             sockets.Sockaddr
+		f             sockets.Family
+		network, text string
+	}{
+		{sockets.NetlinkAddr{PID: 7, Groups: 0x11}, sockets.AF_NETLINK, "netlink", "7 0x11"},
+		{sockets.TIPCAddr{AddrType: sockets.TIPC_ADDR_NAME, V1: 1, V2: 2, V3: 3, Scope: sockets.TIPC_NODE_SCOPE}, sockets.AF_TIPC, "tipc", "2 1 2 3 3"},
+		{sockets.LinkAddr{Ifindex: 2, Protocol: sockets.ETH_P_IP, Addr: []byte{2, 0, 0, 0, 0, 1}}, sockets.AF_PACKET, "packet", "%2 0x0800 02:00:00:00:00:01"},
+	} {
+		if tc.a.Family() != tc.f || tc.a.Network() != tc.network || tc.a.String() != tc.text {
+			t.Errorf("%v, %s, %q; want %v, %s, %q", tc.a.Family(), tc.a.Network(), tc.a, tc.f, tc.network, tc.text)
+		}
+		wantErrno(t, s.Bind(tc.a), sockets.EAFNOSUPPORT)
+		wantErrno(t, s.Connect(tc.a), sockets.EAFNOSUPPORT)
+		_, err := s.SendTo([]byte("x"), tc.a)
+		wantErrno(t, err, sockets.EAFNOSUPPORT)
+	}
+}
