@@ -213,15 +213,20 @@ func forMany(a tcpip.Address) bool {
 }
 
 // steer sends what is for many hosts to the interface that the socket's own
-// address belongs to, unless it names another.
+// address belongs to, unless it names another. IPv6 groups need no route: Linux
+// has one to ff00::/8 on every interface.
 func (d *description) steer(ep tcpip.Endpoint, full *tcpip.FullAddress) {
-	var chosen tcpip.MulticastInterfaceOption
-	local, terr := ep.GetLocalAddress()
-	if full.NIC != 0 || terr != nil || local.Addr.BitLen() != full.Addr.BitLen() ||
-		ep.GetSockOpt(&chosen) == nil && chosen != (tcpip.MulticastInterfaceOption{}) {
+	m, group := d.multicastState(), translate.NetipAddr(full.Addr)
+	if full.NIC != 0 || group.Is4() && m.if4 != 0 || group.Is6() && m.if6 != 0 {
 		return
 	}
-	full.NIC = d.host.gv.CheckLocalAddress(0, translate.Protocol(translate.NetipAddr(local.Addr)), local.Addr)
+	local, terr := ep.GetLocalAddress()
+	if terr == nil && local.Addr.BitLen() == full.Addr.BitLen() {
+		full.NIC = d.host.gv.CheckLocalAddress(0, translate.Protocol(group), local.Addr)
+	}
+	if full.NIC == 0 && group.Is6() && endpointInfo(ep).BindNICID == 0 {
+		full.NIC = d.groupNIC(groupRequest{group: group})
+	}
 }
 
 func (d *description) notUnicast(full tcpip.FullAddress) bool {

@@ -176,6 +176,7 @@ func (d *description) init(ep tcpip.Endpoint) {
 	d.ep.Store(&endpoint{ep})
 	if d.kind&onDatagram != 0 {
 		d.newInbox()
+		d.in.NotifyEvent(waiter.ReadableEvents) // raw and packet endpoints receive since they were made
 	}
 }
 

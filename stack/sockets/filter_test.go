@@ -111,3 +111,22 @@ func TestFilterErrors(t *testing.T) {
 		t.Errorf("%v does not wrap ErrUnsupported", err)
 	}
 }
+
+// No program, however it is built, may do more than refuse or pass a datagram.
+func FuzzAttachFilter(f *testing.F) {
+	h := twoLinkHost(f)
+	f.Add([]byte{0x06, 0, 0, 0, 1, 0, 0, 0})
+	f.Add([]byte{0x28, 0, 0, 0, 12, 0, 0, 0, 0x34, 0, 0, 0, 0, 0, 0, 0, 0x16, 0, 0, 0, 0, 0, 0, 0}) // divides by 0
+	f.Add([]byte{0xb1, 0, 0, 0, 0, 0, 0, 0, 0x50, 0, 0, 0, 0xff, 0xff, 0xff, 0xff, 0x16, 0, 0, 0, 0, 0, 0, 0})
+	f.Fuzz(func(t *testing.T, program []byte) {
+		s := udpSocket(t, h)
+		check(t, s.Bind(sockets.Inet4{Host: "127.0.0.1"}))
+		if s.SetSockOpt(sockets.SOL_SOCKET, sockets.SO_ATTACH_FILTER, program) == nil {
+			must[int](t)(s.SendTo([]byte("datagram"), must[sockets.Sockaddr](t)(s.GetSockName())))
+		}
+		if p, err := s.Recv(100, sockets.MSG_DONTWAIT); err == nil && !bytes.HasPrefix([]byte("datagram"), p) {
+			t.Errorf("received %q", p)
+		}
+		check(t, s.Close())
+	})
+}

@@ -5,7 +5,9 @@ import (
 	"testing"
 
 	"gvisor.dev/gvisor/pkg/tcpip"
+	"gvisor.dev/gvisor/pkg/tcpip/link/channel"
 
+	"github.com/userstack/userstack/stack"
 	"github.com/userstack/userstack/stack/sockets"
 )
 
@@ -304,4 +306,25 @@ func TestMulticastAll6(t *testing.T) {
 	check(t, bystander.SetSockOptInt(sockets.SOL_IPV6, sockets.IPV6_MULTICAST_ALL, 0))
 	send("two")
 	nothing(t, bystander)
+}
+
+// IPv6 groups need no route; IPv4's do, as on Linux.
+func TestMulticastWithoutRoutes(t *testing.T) {
+	st := must[*stack.Stack](t)(stack.New(stack.Config{Routes: []stack.Route{}, NICs: []stack.NIC{
+		{Link: channel.New(16, 1500, ""), Addrs: []netip.Prefix{netip.MustParsePrefix("10.77.0.1/24"), netip.MustParsePrefix("fd77::1/64")}},
+	}}))
+	h := must[*sockets.Host](t)(sockets.New(sockets.Config{Stack: st}))
+	t.Cleanup(func() {
+		h.Close()
+		st.Close()
+	})
+	in := member(t, h, sockets.AF_INET6)
+	check(t, in.SetSockOpt(sockets.SOL_IPV6, sockets.IPV6_JOIN_GROUP, mreq6(group6, 0)))
+	out := mustSocket(t, h, sockets.AF_INET6, sockets.SOCK_DGRAM, 0)
+	must[int](t)(out.SendTo([]byte("six"), sockets.Inet6{Host: group6, Port: groupPort}))
+	wantText(t, in, "six")
+	four := udpSocket(t, h)
+	wantErrno(t, four.SetSockOpt(sockets.SOL_IP, sockets.IP_ADD_MEMBERSHIP, addrs4(group4, "0.0.0.0")), sockets.ENODEV)
+	_, err := four.SendTo([]byte("four"), sockets.Inet4{Host: group4, Port: groupPort})
+	wantErrno(t, err, sockets.ENETUNREACH)
 }

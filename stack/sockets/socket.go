@@ -30,9 +30,13 @@ type Socket struct {
 // SOCK_STREAM and UDP for SOCK_DGRAM. The type may carry SOCK_NONBLOCK;
 // otherwise the socket has the Host's DefaultTimeout.
 //
-// There are AF_INET and AF_INET6 sockets of TCP, UDP, and ping sockets
-// (SOCK_DGRAM with IPPROTO_ICMP or IPPROTO_ICMPV6, icmp(7)); an AF_INET6 socket
-// serves IPv4 as well unless IPV6_V6ONLY is set. Errors: EAFNOSUPPORT,
+// There are AF_INET and AF_INET6 sockets of TCP, UDP, ping sockets (SOCK_DGRAM
+// with IPPROTO_ICMP or IPPROTO_ICMPV6, icmp(7)) and raw ones (SOCK_RAW with any
+// protocol, raw(7)); an AF_INET6 socket of TCP or UDP serves IPv4 as well unless
+// IPV6_V6ONLY is set. An AF_PACKET socket (packet(7)) receives and sends what
+// passes the interfaces: SOCK_DGRAM from the IP header on, SOCK_RAW from the
+// Ethernet header on where the link has one. Its protocol is an EtherType in
+// network order, Protocol(Htons(ETH_P_ALL)). Errors: EAFNOSUPPORT,
 // EPROTONOSUPPORT, ESOCKTNOSUPPORT, EINVAL, EMFILE, ErrClosed.
 func (h *Host) Socket(f Family, t Type, p Protocol) (*Socket, error) {
 	flags := t & (SOCK_NONBLOCK | SOCK_CLOEXEC)
