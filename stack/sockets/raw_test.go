@@ -312,3 +312,25 @@ func TestChecksumOption(t *testing.T) {
 	}
 	wantErrno(t, icmp.SetSockOptInt(sockets.SOL_IPV6, sockets.IPV6_CHECKSUM, -1), sockets.EINVAL)
 }
+
+// poll(2) of raw and packet sockets is that of other datagram sockets.
+func TestPollRaw(t *testing.T) {
+	h := twoLinkHost(t)
+	raw, eye := rawSocket(t, h, sockets.AF_INET, someProtocol), packetSocket(t, h, sockets.SOCK_DGRAM, sockets.ETH_P_IP)
+	poll := func(want sockets.PollEvents) {
+		t.Helper()
+		d := []sockets.PollDesc{{Sock: raw, In: sockets.POLLIN | sockets.POLLOUT}, {Sock: eye, In: sockets.POLLIN | sockets.POLLOUT}}
+		must[int](t)(h.Poll(d, 0))
+		for i := range d {
+			if d[i].Out != want {
+				t.Errorf("socket %d: %v, want %v", i, d[i].Out, want)
+			}
+		}
+	}
+	poll(sockets.POLLOUT)
+	must[int](t)(raw.SendTo([]byte("x"), sockets.Inet4{Host: "127.0.0.1"}))
+	poll(sockets.POLLIN | sockets.POLLOUT)
+	receive(t, raw)
+	receive(t, eye)
+	poll(sockets.POLLOUT)
+}
