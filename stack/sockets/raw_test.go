@@ -183,6 +183,8 @@ func TestHeaderIncluded(t *testing.T) {
 		_, err := out.SendTo(tc.p, sockets.Inet4{Host: addrB})
 		answer(t, err, tc.want)
 	}
+	_, err := out.SendTo(ipv4Header("0.0.0.0", "10.77.0.255", 254), sockets.Inet4{Host: "10.77.0.255"})
+	wantErrno(t, err, sockets.EACCES)
 	s := rawSocket(t, a, sockets.AF_INET, someProtocol)
 	check(t, s.SetSockOptInt(sockets.SOL_IP, sockets.IP_HDRINCL, 1))
 	receive(t, in) // the packet of 1500 bytes
@@ -216,7 +218,11 @@ func TestRawFragments(t *testing.T) {
 	a, b := pair(t)
 	out, in := rawSocket(t, a, sockets.AF_INET, someProtocol), rawSocket(t, b, sockets.AF_INET, someProtocol)
 	big := bytes.Repeat([]byte("0123456789"), 300)
+	eye := packetSocket(t, b, sockets.SOCK_DGRAM, sockets.ETH_P_IP)
 	must[int](t)(out.SendTo(big, sockets.Inet4{Host: addrB}))
+	if p, _ := receive(t, eye); p[6]>>5 != 1 {
+		t.Errorf("the first fragment has the flags %03b, want more fragments alone", p[6]>>5)
+	}
 	if p, _ := receive(t, in); !bytes.Equal(p[20:], big) {
 		t.Errorf("received %d bytes", len(p))
 	}
