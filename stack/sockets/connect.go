@@ -55,7 +55,7 @@ func (d *description) bind(ap netip.AddrPort) error {
 	}
 	undo := d.rebindLocked()
 	ep := d.ep.Load()
-	switch terr := d.bindTo(ep, full); terr.(type) {
+	switch terr := d.bindOnceLocked(ep, full); terr.(type) {
 	case nil:
 	case *tcpip.ErrNoPortAvailable, *tcpip.ErrPortInUse:
 		if d.isTCP() {
@@ -147,7 +147,7 @@ func (s *Socket) ConnectEx(a Sockaddr, opts ...CallOption) (Errno, error) {
 
 func (s *Socket) connect(dst netip.AddrPort, c *call) error {
 	if !s.d.isTCP() {
-		return s.d.tryConnectDatagram(dst)
+		return s.d.autobind(s.d.tryConnectDatagram(dst))
 	}
 	defer c.done()
 	var first error
@@ -246,6 +246,7 @@ func (d *description) disconnect() error {
 	d.pullError()
 	switch terr := ep.Disconnect(); terr.(type) {
 	case nil:
+		d.unbindLocked()
 		return nil
 	case *tcpip.ErrNotSupported: // TCP and ping sockets
 		if !d.isTCP() {
@@ -265,6 +266,18 @@ func (d *description) disconnect() error {
 	default:
 		return errnoOf(terr)
 	}
+}
+
+// unbindLocked takes the port from a disconnected UDP socket that did not ask for
+// it. Netstack leaves it the one that sending brought.
+func (d *description) unbindLocked() {
+	if d.kind != onUDP || d.bound.IsValid() || !d.hasPort() {
+		return
+	}
+	rd, wr := d.rdShut.Load(), d.wrShut.Load()
+	d.replaceLocked()
+	d.rdShut.Store(rd)
+	d.wrShut.Store(wr)
 }
 
 func (s *Socket) withLocal(op string, a Sockaddr, err error) error {

@@ -63,6 +63,7 @@ type description struct {
 	mu     sync.Mutex
 	bound  netip.AddrPort // explicit Bind, with the port that it got
 	phase  phase          // what connect(2) has told
+	kept   netip.Addr     // of an accepted connection, see keptAddr
 	record []setOption    // options set, to replay on a new endpoint
 }
 
@@ -162,11 +163,23 @@ func (h *Host) newDescription(f Family, t Type, p Protocol) (*description, error
 // listener's options, as Linux's accepted sockets have them.
 func (d *description) adopt(ep tcpip.Endpoint, wq *waiter.Queue) *description {
 	n := &description{host: d.host, family: d.family, typ: d.typ, proto: d.proto, kind: d.kind, transport: d.transport, wq: wq}
-	n.phase = connected
+	n.phase, n.kept = connected, d.keptAddr(ep)
 	n.init(ep)
 	n.record = d.inherited()
 	n.replay(ep)
 	return n
+}
+
+// keptAddr is the address that an accepted connection keeps without its port:
+// the local one, if the listener was bound to an address.
+func (d *description) keptAddr(ep tcpip.Endpoint) netip.Addr {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	local, terr := ep.GetLocalAddress()
+	if terr != nil || !d.bound.IsValid() || d.bound.Addr().Unmap().IsUnspecified() {
+		return netip.Addr{}
+	}
+	return addrPort(local).Addr()
 }
 
 func (d *description) init(ep tcpip.Endpoint) {
@@ -206,7 +219,8 @@ func (d *description) setDefaults(ep tcpip.Endpoint) {
 // replaceLocked puts a fresh endpoint in the place of one that cannot be used
 // again, bound as the socket was and with its options, and resets the connection
 // that the old one has. Waiters stay in the queue, and the pending error stays.
-// When the port has been taken meanwhile the socket is left unbound.
+// When the port has been taken meanwhile, a TCP socket stays without it until
+// reclaimLocked succeeds, and others become unbound.
 func (d *description) replaceLocked() { d.replaceAsLocked(0) }
 
 // replaceAsLocked is replaceLocked that leaves a pending error, unless errno
@@ -237,11 +251,8 @@ func (d *description) replaceAsLocked(errno Errno) {
 		old.Abort()
 	}
 	old.Close()
-	if d.bound.IsValid() {
-		full, errno := bindAddress(d.host.stack, d.bound)
-		if errno != 0 || ep.Bind(full) != nil {
-			d.bound = netip.AddrPort{}
-		}
+	if d.bound.IsValid() && d.reclaimLocked() != 0 && !d.isTCP() {
+		d.bound = netip.AddrPort{}
 	}
 	if !d.bound.IsValid() && local.Port != 0 {
 		d.ghost.Store(uint32(local.Port))

@@ -44,7 +44,7 @@ func (d *description) listen(backlog int) error {
 	}
 	ep := d.ep.Load()
 	again := tcp.EndpointState(ep.State()) == tcp.StateListen
-	if !again && d.portHasListener(ep) {
+	if !again && (d.reclaimLocked() != 0 || d.portHasListener(ep)) {
 		return EADDRINUSE // netstack would find out too late, and throw the binding away (T12)
 	}
 	if terr := d.takePortLocked(); terr != nil {

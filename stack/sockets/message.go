@@ -58,7 +58,7 @@ func (s *Socket) sendMessage(m *Msg, c *call, opts []CallOption) (int, error) {
 	if m.Addr != nil {
 		full, err := s.to(c.ctx, m.Addr)
 		if err != nil {
-			return 0, err
+			return 0, s.d.autobind(err)
 		}
 		to = &full
 	}

@@ -46,6 +46,9 @@ func (d *description) tryConnect(dst netip.AddrPort) error {
 	if errno != 0 {
 		return errno
 	}
+	if d.reclaimLocked() != 0 {
+		return EADDRNOTAVAIL
+	}
 	former := d.soErr.Swap(0) // of an earlier connection; that of this one may come at once
 	terr := d.startConnectLocked(d.ep.Load(), full)
 	if _, started := terr.(*tcpip.ErrConnectStarted); terr != nil && !started {
@@ -158,14 +161,56 @@ func (d *description) listening() bool {
 // reviveLocked makes a socket that was never bound and whose connect failed fit
 // for bind(2), with all that can be seen of the failure.
 func (d *description) reviveLocked() {
-	if d.phase != connecting || d.bound.IsValid() || tcp.EndpointState(d.ep.Load().State()) != tcp.StateError {
+	if d.phase != connecting && d.phase != disconnecting || d.bound.IsValid() || tcp.EndpointState(d.ep.Load().State()) != tcp.StateError {
 		return
 	}
 	d.pullError()
+	phase := d.phase
 	d.replaceLocked()
-	d.phase = connecting
+	d.phase = phase
 	d.rdShut.Store(true)
 	d.wrShut.Store(true)
+}
+
+// reclaimLocked binds the endpoint to where the socket is bound, if it is not yet:
+// a connection that the socket had, or that a listener accepted, may have the
+// port for a while.
+func (d *description) reclaimLocked() Errno {
+	ep, to := d.ep.Load(), d.bound
+	if !to.IsValid() && d.kept.IsValid() {
+		to = netip.AddrPortFrom(d.kept, 0)
+	}
+	if !to.IsValid() || d.isTCP() && tcp.EndpointState(ep.State()) != tcp.StateInitial {
+		return 0
+	}
+	full, errno := bindAddress(d.host.stack, to)
+	if errno != 0 {
+		return errno
+	}
+	return errnoOf(ep.Bind(full))
+}
+
+// bindOnceLocked is bindTo that knows of a port which reclaimLocked has to get
+// back.
+func (d *description) bindOnceLocked(ep tcpip.Endpoint, full tcpip.FullAddress) tcpip.Error {
+	if d.isTCP() && d.bound.IsValid() {
+		return &tcpip.ErrAlreadyBound{}
+	}
+	return d.bindTo(ep, full)
+}
+
+// autobind gives a UDP socket a port when err is a failure. On Linux every send
+// and connect does so before it looks at anything else.
+func (d *description) autobind(err error) error {
+	if _, failed := err.(Errno); !failed || d.kind != onUDP {
+		return err
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if !d.hasPort() && d.refs.Load() > 0 {
+		d.bindTo(d.ep.Load(), tcpip.FullAddress{})
+	}
+	return err
 }
 
 // hasPort reports whether the socket has a local port, its own or netstack's
@@ -173,7 +218,7 @@ func (d *description) reviveLocked() {
 func (d *description) hasPort() bool {
 	ep := d.endpoint()
 	local, terr := ep.GetLocalAddress()
-	failed := d.isTCP() && tcp.EndpointState(ep.State()) == tcp.StateError && d.phase == connecting
+	failed := d.isTCP() && tcp.EndpointState(ep.State()) == tcp.StateError && d.phase != connected
 	return d.bound.IsValid() || terr == nil && local.Port != 0 && !failed
 }
 

@@ -61,7 +61,7 @@ func (s *Socket) SendTo(p []byte, a Sockaddr, opts ...CallOption) (int, error) {
 	}
 	full, err := s.to(c.ctx, a)
 	if err != nil {
-		return 0, s.withRemote("sendto", a, err)
+		return 0, s.withRemote("sendto", a, s.d.autobind(err))
 	}
 	n, err := s.send(p, &full, &c)
 	return n, s.withRemote("sendto", a, err)
@@ -138,6 +138,11 @@ func (s *Socket) sendGather(r *gather, opts tcpip.WriteOptions, c *call) (n int,
 
 // sendDatagram is sendGather for a datagram, with control messages.
 func (s *Socket) sendDatagram(r *gather, to *tcpip.FullAddress, control []ControlMessage, c *call) (int, error) {
+	n, err := s.trySendDatagram(r, to, control, c)
+	return n, s.d.autobind(err)
+}
+
+func (s *Socket) trySendDatagram(r *gather, to *tcpip.FullAddress, control []ControlMessage, c *call) (int, error) {
 	size, plain := r.Len(), s.d.isPlain(control, c)
 	if !plain {
 		size = 0 // what becomes of it is checked when it is known

@@ -224,7 +224,12 @@ func (s *Socket) localAddr() netip.AddrPort {
 		return netip.AddrPort{}
 	}
 	if s.d.isTCP() && tcp.EndpointState(ep.State()) == tcp.StateInitial {
-		return netip.AddrPortFrom(netip.Addr{}, uint16(s.d.ghost.Load()))
+		s.d.mu.Lock()
+		defer s.d.mu.Unlock()
+		if s.d.bound.IsValid() {
+			return s.d.bound
+		}
+		return netip.AddrPortFrom(s.d.kept, uint16(s.d.ghost.Load()))
 	}
 	return addrPort(full)
 }

@@ -230,6 +230,7 @@ func TestT40V6Only(t *testing.T) {
 			_, err := s.SendTo([]byte("x"), mapped)
 			wantErrno(t, err, sockets.ENETUNREACH)
 		}
+		s = mustSocket(t, a, sockets.AF_INET6, typ, 0) // calls that fail have taken a port for the other
 		check(t, s.Bind(sockets.Inet6{}))
 		wantErrno(t, s.SetSockOptInt(sockets.SOL_IPV6, sockets.IPV6_V6ONLY, 0), sockets.EINVAL)
 	}
