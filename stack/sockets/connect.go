@@ -107,7 +107,7 @@ func (s *Socket) Connect(a Sockaddr, opts ...CallOption) error {
 		ap, err = netip.AddrPort{}, nil // what came of the last attempt is told first
 	}
 	if err != nil {
-		return s.withRemote("connect", a, err)
+		return s.withRemote("connect", a, s.d.autobind(err))
 	}
 	err = s.connect(ap, &c)
 	if err == nil || err == EINPROGRESS {

@@ -117,10 +117,10 @@ func (s *Socket) sendGather(r *gather, opts tcpip.WriteOptions, c *call) (n int,
 	}
 	size := r.Len()
 	switch {
-	case c.flags&MSG_OOB != 0:
-		return 0, EOPNOTSUPP
 	case s.dead():
 		return 0, ErrClosed
+	case c.flags&MSG_OOB != 0 && s.d.isTCP():
+		return 0, EOPNOTSUPP
 	case size == 0 && s.d.isTCP():
 		return 0, s.sendable(c)
 	case s.d.isTCP() && s.d.wrShut.Load():
