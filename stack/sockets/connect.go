@@ -59,7 +59,8 @@ func (d *description) bind(ap netip.AddrPort) error {
 	case nil:
 	case *tcpip.ErrNoPortAvailable, *tcpip.ErrPortInUse:
 		if d.isTCP() {
-			d.replaceLocked() // netstack keeps the address
+			d.kept = netip.Addr{}
+			d.refreshLocked() // netstack keeps the address
 		}
 		return EADDRINUSE
 	case *tcpip.ErrInvalidEndpointState, *tcpip.ErrAlreadyBound:
@@ -274,10 +275,7 @@ func (d *description) unbindLocked() {
 	if d.kind != onUDP || d.bound.IsValid() || !d.hasPort() {
 		return
 	}
-	rd, wr := d.rdShut.Load(), d.wrShut.Load()
-	d.replaceLocked()
-	d.rdShut.Store(rd)
-	d.wrShut.Store(wr)
+	d.refreshLocked()
 }
 
 func (s *Socket) withLocal(op string, a Sockaddr, err error) error {

@@ -164,12 +164,22 @@ func (d *description) reviveLocked() {
 	if d.phase != connecting && d.phase != disconnecting || d.bound.IsValid() || tcp.EndpointState(d.ep.Load().State()) != tcp.StateError {
 		return
 	}
+	if d.unread() > 0 {
+		return // there was a connection, and what it brought can still be read
+	}
 	d.pullError()
-	phase := d.phase
-	d.replaceLocked()
-	d.phase = phase
+	d.refreshLocked()
 	d.rdShut.Store(true)
 	d.wrShut.Store(true)
+}
+
+// refreshLocked is replaceLocked that nobody may notice.
+func (d *description) refreshLocked() {
+	phase, rd, wr := d.phase, d.rdShut.Load(), d.wrShut.Load()
+	d.replaceLocked()
+	d.phase = phase
+	d.rdShut.Store(rd)
+	d.wrShut.Store(wr)
 }
 
 // reclaimLocked binds the endpoint to where the socket is bound, if it is not yet:

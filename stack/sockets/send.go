@@ -218,6 +218,9 @@ func (d *description) maySend(r *gather, size int, to *tcpip.FullAddress) Errno 
 	if size > maxDatagram && d.kind&(onRaw|onPacket) == 0 && (d.family == AF_INET || d.hasDestination(to)) {
 		return EMSGSIZE
 	}
+	if d.kind == onUDP && !d.hasDestination(to) {
+		return EDESTADDRREQ
+	}
 	if to != nil && to.Addr == header.IPv4Broadcast && !d.ep.Load().SocketOptions().GetBroadcast() {
 		return EACCES
 	}
