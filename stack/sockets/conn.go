@@ -35,6 +35,13 @@ var (
 // other. Nagle's algorithm is turned off, as Go's net does. The error is
 // ENOTCONN when the socket is not connected.
 func (s *Socket) Conn() (net.Conn, error) {
+	if s.d.unix != nil {
+		name, errno := s.d.unix.peerName()
+		if errno != 0 {
+			return nil, s.error("conn", errno)
+		}
+		return s.unixConn(name), nil
+	}
 	peer, errno := s.remoteAddr()
 	if errno != 0 {
 		return nil, s.error("conn", errno)
@@ -52,6 +59,9 @@ func (s *Socket) conn(peer netip.AddrPort) *Conn {
 }
 
 func (d *description) networkName() string {
+	if d.unix != nil {
+		return unixNetwork(d.typ)
+	}
 	if d.isTCP() {
 		return "tcp"
 	}

@@ -27,10 +27,18 @@ var networks = map[string]struct {
 
 // DialContext connects to the address on the named network, as
 // net.Dialer.DialContext does: "tcp", "tcp4", "tcp6", "udp", "udp4" or "udp6",
-// and "host:port" with a numeric port. A name's addresses are tried in the
-// resolver's order, the families taking turns, a quarter of a second apart (RFC
-// 8305); the error is the first one's. The result is a *Conn.
+// and "host:port" with a numeric port; or "unix", "unixgram" or "unixpacket",
+// and a path or "@name". A name's addresses are tried in the resolver's order,
+// the families taking turns, a quarter of a second apart (RFC 8305); the error is
+// the first one's. The result is a *Conn.
 func (h *Host) DialContext(ctx context.Context, network, address string) (net.Conn, error) {
+	if typ, ok := unixNetworks[network]; ok {
+		c, err := h.dialUnix(ctx, typ, address)
+		if err != nil {
+			return nil, &net.OpError{Op: "dial", Net: network, Addr: textAddr{network, address}, Err: err}
+		}
+		return c, nil
+	}
 	addrs, typ, err := h.addresses(ctx, network, address)
 	if err != nil {
 		return nil, &net.OpError{Op: "dial", Net: network, Err: err}
@@ -100,6 +108,9 @@ func (h *Host) ListenPacket(network, address string) (net.PacketConn, error) {
 	if err != nil {
 		return nil, h.listenError(network, address, s, err)
 	}
+	if s.d.unix != nil {
+		return s.unixPacketConn(), nil
+	}
 	return s.packetConn(), nil
 }
 
@@ -114,6 +125,9 @@ func (h *Host) listenError(network, address string, s *Socket, err error) error 
 // bindNew returns a socket bound to the address. When binding fails it returns
 // the socket beside the error.
 func (h *Host) bindNew(network, address string, want Type) (*Socket, error) {
+	if typ, ok := unixNetworks[network]; ok && (typ == SOCK_DGRAM) == (want == SOCK_DGRAM) {
+		return h.listenUnix(typ, address)
+	}
 	if address == "" {
 		address = ":0" // as package net has it
 	}

@@ -11,6 +11,9 @@ import (
 // in a message, by whoever knows it: such a one must be given to Adopt or
 // CloseFD.
 
+// SocketType is the type of socket objects, as Python's documents call it.
+type SocketType = Socket
+
 // Dup returns another descriptor of the same socket (dup(2)): both share the
 // timeout, the options and the connection, which ends when both are closed.
 // Errors: EMFILE, ErrClosed.

@@ -96,6 +96,9 @@ func refusedIoctl(name, remedy string) error {
 // readable is FIONREAD.
 func (d *description) readable() (any, error) {
 	switch {
+	case d.unix != nil:
+		n, errno := d.unix.unread()
+		return n + d.ahead(), errno.orNil()
 	case d.in != nil:
 		return d.in.next(), nil
 	case !d.isTCP():
@@ -107,6 +110,9 @@ func (d *description) readable() (any, error) {
 }
 
 func (s *Socket) ioctlOutq(any) (any, error) {
+	if s.d.unix != nil {
+		return s.d.unix.unsent(), nil
+	}
 	if s.d.isTCP() && tcp.EndpointState(s.d.endpoint().State()) == tcp.StateListen {
 		return nil, EINVAL
 	}

@@ -27,7 +27,13 @@ func (s *Socket) Listener() (net.Listener, error) {
 }
 
 func (s *Socket) listener() *Listener {
-	return &Listener{s: s, addr: s.netAddr(s.localAddr()), deadline: makeDeadline()}
+	l := &Listener{s: s, deadline: makeDeadline()}
+	if s.d.unix != nil {
+		l.addr = s.unixNetAddr(s.d.unix.ownName())
+	} else {
+		l.addr = s.netAddr(s.localAddr())
+	}
+	return l
 }
 
 // Socket returns the Socket under the listener.
@@ -38,6 +44,13 @@ func (l *Listener) Accept() (net.Conn, error) {
 	c := l.s.adapterCall(waiter.ReadableEvents, &l.deadline)
 	if l.s.expired(c) {
 		return nil, l.opError("accept", ErrTimeout)
+	}
+	if l.s.d.unix != nil {
+		n, peer, err := l.s.acceptUnix(&c)
+		if err != nil {
+			return nil, l.opError("accept", err)
+		}
+		return n.unixConn(peer), nil
 	}
 	n, peer, err := l.s.accept(&c)
 	if err != nil {
@@ -69,5 +82,5 @@ func (l *Listener) SetDeadline(t time.Time) error {
 }
 
 func (l *Listener) opError(op string, err error) error {
-	return &net.OpError{Op: op, Net: "tcp", Addr: l.addr, Err: adapterError(l.s, op, err)}
+	return &net.OpError{Op: op, Net: l.s.d.networkName(), Addr: l.addr, Err: adapterError(l.s, op, err)}
 }

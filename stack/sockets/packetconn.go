@@ -22,8 +22,11 @@ var _ net.PacketConn = (*PacketConn)(nil)
 // PacketConn returns a net.PacketConn that takes the Socket over. The error is
 // EOPNOTSUPP for a TCP socket.
 func (s *Socket) PacketConn() (net.PacketConn, error) {
-	if s.d.isTCP() {
+	if s.d.isTCP() || s.d.unix != nil && s.d.unix.connects() {
 		return nil, s.error("packetconn", EOPNOTSUPP)
+	}
+	if s.d.unix != nil {
+		return s.unixPacketConn(), nil
 	}
 	return s.packetConn(), nil
 }

@@ -25,7 +25,7 @@ type unixNet struct {
 	// References to descriptions that ride in messages (SCM_RIGHTS).
 	riding   int                  // of all kinds
 	inFlight map[*description]int // of AF_UNIX sockets, by socket
-	suspect  bool                 // sockets may have become garbage; see collect
+	suspects int                  // sockets that may have become garbage; see collect
 	drops    []*description       // given up, to be released
 	dropping bool                 // a goroutine is releasing them
 }
@@ -99,6 +99,8 @@ type unixSocket struct {
 	credsKnown bool // SO_PEERCRED has an answer
 	passCred   bool // SO_PASSCRED
 	passRights bool // SO_PASSRIGHTS
+
+	unlinks bool // the path goes with the socket; set before Bind and not guarded
 }
 
 // unixDatagramLimit is Linux's net.unix.max_dgram_qlen, in datagrams.

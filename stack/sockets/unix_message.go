@@ -3,6 +3,7 @@ package sockets
 import (
 	"encoding/binary"
 	"os"
+	"time"
 )
 
 // A ucred is struct ucred (unix(7)): who is at the other end. Everybody on a Host
@@ -127,6 +128,14 @@ func (s *Socket) recvMessageUnix(m *Msg, w *scatter, oobLen int, c *call) error 
 		m.Flags |= MSG_TRUNC
 	}
 	room := controlRoom{left: oobLen}
+	if s.d.typ != SOCK_STREAM && a.started && s.d.wantsTimes() {
+		if a.when == 0 {
+			a.when = time.Now().UnixNano() // asked for too late
+		}
+		for _, cm := range s.d.times(nil, ask(s.d.asks.Load()), a.when) {
+			room.add(cm)
+		}
+	}
 	if a.asked {
 		room.add(ControlMessage{SOL_SOCKET, SCM_CREDENTIALS, a.cred.bytes()})
 	}
@@ -139,6 +148,9 @@ func (s *Socket) recvMessageUnix(m *Msg, w *scatter, oobLen int, c *call) error 
 	m.Control = room.messages
 	return nil
 }
+
+// wantsTimes reports whether an option asks when datagrams came.
+func (d *description) wantsTimes() bool { return d.asked(askTimestamp) || d.extras() != nil }
 
 // disembark gives each reference a descriptor, as far as there is room to tell
 // of it, and drops the others.

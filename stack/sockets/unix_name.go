@@ -128,7 +128,11 @@ func (n *unixNames) removeLocked(u *unixSocket) {
 	if key := (abstractName{u.typ, u.name}); n.abstract[key] == u {
 		delete(n.abstract, key)
 	}
-	if n.paths[u.name] == u {
+	switch {
+	case n.paths[u.name] != u:
+	case u.unlinks:
+		delete(n.paths, u.name)
+	default:
 		n.paths[u.name] = nil
 	}
 }

@@ -3,6 +3,7 @@ package sockets
 import (
 	"math/bits"
 	"sync"
+	"time"
 
 	"gvisor.dev/gvisor/pkg/waiter"
 )
@@ -17,6 +18,7 @@ type message struct {
 	from   *unixSocket // whose buffer it occupies
 	charge int         // how much of that
 
+	when    int64          // nanoseconds since 1970, if the receiver wanted to know
 	hasCred bool           // the sender said, or was asked, who it is
 	rights  []*description // references, which the message owns
 }
@@ -82,6 +84,9 @@ func newMessage(r *gather, size int) *message {
 // deliverLocked puts a message of u's into the queue of another socket.
 func (u *unixSocket) deliverLocked(to *unixSocket, m *message, c *unixControl) {
 	m.from = u
+	if to.d.wantsTimes() {
+		m.when = time.Now().UnixNano()
+	}
 	u.charged += m.charge
 	m.hasCred = u.passCred || to.passCred || to.embryo
 	if c != nil {

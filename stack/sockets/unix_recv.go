@@ -4,6 +4,7 @@ package sockets
 type unixAncillary struct {
 	asked   bool  // SO_PASSCRED was on
 	cred    ucred // whom the message says it is from
+	when    int64 // of a datagram, 0 if it was not noted
 	started bool  // a message has been looked at
 	name    string
 	rights  []*description // references, which the receiver owns
@@ -74,7 +75,7 @@ func (u *unixSocket) recvStream(w *scatter, peek bool, got, want int, a *unixAnc
 func (u *unixSocket) noteLocked(m *message, a *unixAncillary) {
 	if !a.started {
 		a.started, a.asked, a.cred = true, u.passCred, m.cred()
-		a.name = m.from.name
+		a.name, a.when = m.from.name, m.when
 	}
 }
 

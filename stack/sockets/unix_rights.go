@@ -25,7 +25,7 @@ func (n *unixNet) boardLocked(m *message, c *unixControl) {
 			n.inFlight = map[*description]int{}
 		}
 		n.inFlight[d]++
-		n.suspect = n.suspect || n.onlyRidesLocked(d) // the descriptor was closed meanwhile
+		n.suspectLocked(d) // the descriptor may have been closed meanwhile
 	}
 }
 
@@ -81,10 +81,11 @@ func (n *unixNet) drop(rights []*description) {
 	n.drops, n.dropping = nil, false
 }
 
-// onlyRidesLocked reports whether all references to d are in messages.
-func (n *unixNet) onlyRidesLocked(d *description) bool {
-	riding := n.inFlight[d]
-	return riding > 0 && int(d.refs.Load()) == riding
+// suspectLocked counts d if all references to it are in messages.
+func (n *unixNet) suspectLocked(d *description) {
+	if riding := n.inFlight[d]; riding > 0 && int(d.refs.Load()) == riding {
+		n.suspects++
+	}
 }
 
 // tooManyRiding reports whether more references would ride than a Host has
@@ -102,21 +103,26 @@ func (u *unixSocket) released(last bool) {
 		return
 	}
 	u.net.lock()
-	u.net.suspect = u.net.suspect || u.net.onlyRidesLocked(u.d)
+	u.net.suspectLocked(u.d)
 	u.net.unlock()
 	u.net.collect()
 }
 
-// collect looks for garbage if there is a suspicion. Garbage is what rides in the
+// garbageShare is how many sockets in flight are looked through for one suspect,
+// which bounds the cost of passing sockets.
+const garbageShare = 64
+
+// collect looks for garbage: at once while few sockets are in flight, and for
+// many when there are suspects enough to make it worth while. Garbage is what rides in the
 // queues of sockets that no descriptor leads to, neither directly nor through the
 // queue of a socket that one leads to.
 func (n *unixNet) collect() {
 	n.lock()
-	if !n.suspect {
+	if n.suspects == 0 || n.suspects*garbageShare < len(n.inFlight) {
 		n.unlock()
 		return
 	}
-	n.suspect = false
+	n.suspects = 0
 	garbage := n.garbageLocked()
 	n.unlock()
 	n.drop(garbage)

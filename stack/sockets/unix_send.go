@@ -23,6 +23,9 @@ func (u *unixSocket) send(r *gather, to *string, c *unixControl) (int, Errno) {
 	}
 	u.net.unlock()
 	u.net.drop(lost)
+	if c != nil {
+		u.net.collect()
+	}
 	return n, errno
 }
 
