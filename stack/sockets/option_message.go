@@ -29,7 +29,6 @@ var messageOptions = map[optionKey]*option{
 	{SOL_SOCKET, SO_TIMESTAMPING_NEW}: stampingOption("SO_TIMESTAMPING_NEW", askNewTimestamp),
 
 	{SOL_SOCKET, SO_PEEK_OFF}: {name: "SO_PEEK_OFF", only: onTCP | onUDP | onPing | onUnix, absent: EOPNOTSUPP, size: 4, inherit: true,
-		refusal: EOPNOTSUPP, reason: "on AF_UNIX a peek starts at the front",
 		get: getPeekOff, set: setPeekOff},
 	{SOL_SOCKET, SO_RXQ_OVFL}:         askOption("SO_RXQ_OVFL", onAny, askDrops, nil),
 	{SOL_SOCKET, SO_SELECT_ERR_QUEUE}: askOption("SO_SELECT_ERR_QUEUE", onAny, askPriority, nil),

@@ -18,9 +18,6 @@ func getPeekOff(d *description, _ tcpip.Endpoint) ([]byte, Errno) {
 
 // setPeekOff takes an offset in bytes; a negative one turns the option off.
 func setPeekOff(d *description, _ tcpip.Endpoint, v []byte) Errno {
-	if d.kind == onUnix && intValue(v) >= 0 {
-		return errRefused
-	}
 	x := d.makeExtras()
 	x.mu.Lock()
 	defer x.mu.Unlock()

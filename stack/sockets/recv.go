@@ -110,11 +110,12 @@ func (s *Socket) recvScatter(w *scatter, c *call, meta *datagram) received {
 	if c.flags&MSG_ERRQUEUE != 0 {
 		return s.recvError(w, meta)
 	}
-	receive := (*Socket).recvStream
+	var r received // calls through a variable would make c escape to the heap
 	if s.d.in != nil {
-		receive = (*Socket).recvDatagram
+		r = s.recvDatagram(w, c, meta)
+	} else {
+		r = s.recvStream(w, c)
 	}
-	r := receive(s, w, c, meta)
 	if r.n > 0 {
 		s.d.movePeek(r.n, c.flags)
 	}
@@ -150,7 +151,7 @@ func (s *Socket) recvDatagram(w *scatter, c *call, meta *datagram) received {
 }
 
 // recvStream is the wait loop of receiving from a connection.
-func (s *Socket) recvStream(w *scatter, c *call, _ *datagram) received {
+func (s *Socket) recvStream(w *scatter, c *call) received {
 	size := w.size()
 	switch {
 	case size == 0:

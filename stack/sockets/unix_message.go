@@ -173,8 +173,8 @@ func (h *Host) disembark(rights []*description, room *controlRoom) {
 
 // Rights returns the ancillary message that passes sockets to the reader of an
 // AF_UNIX socket of the same Host (SCM_RIGHTS in unix(7)): at most 253 in one
-// message. The reader gets descriptors of its own, as Dup makes them, and finds
-// their numbers in the message (int32 each); Host.Adopt makes Sockets of them.
+// message. The reader gets descriptors of its own, as Dup makes them: FDs has
+// their numbers, and Host.Adopt makes Sockets of them.
 // The sender may close its own once SendMsg has returned.
 func Rights(socks ...*Socket) ControlMessage {
 	var fds []byte
@@ -182,4 +182,17 @@ func Rights(socks ...*Socket) ControlMessage {
 		fds = binary.LittleEndian.AppendUint32(fds, uint32(s.Fileno()))
 	}
 	return ControlMessage{SOL_SOCKET, SCM_RIGHTS, fds}
+}
+
+// FDs returns the descriptor numbers in an SCM_RIGHTS message, for Host.Adopt or
+// Host.CloseFD. The error is EINVAL for another message.
+func (m ControlMessage) FDs() ([]int, error) {
+	if m.Level != SOL_SOCKET || m.Type != SCM_RIGHTS || len(m.Data)%4 != 0 {
+		return nil, &Error{Op: "control message", Num: EINVAL, Msg: "it is not SCM_RIGHTS"}
+	}
+	var fds []int
+	for data := m.Data; len(data) > 0; data = data[4:] {
+		fds = append(fds, int(int32(binary.LittleEndian.Uint32(data))))
+	}
+	return fds, nil
 }

@@ -263,3 +263,25 @@ func TestUnixAgainstKernelRandomly(t *testing.T) {
 		}
 	}
 }
+
+// TestUnixCharges compares what messages of each size occupy of SO_SNDBUF with
+// the kernel (SIOCOUTQ).
+func TestUnixCharges(t *testing.T) {
+	for _, typ := range unixTypes {
+		ours, kernel := &unixScript{w: newOurUnix(t)}, &unixScript{w: newKernelUnix(t)}
+		for _, r := range []*unixScript{ours, kernel} {
+			r.step(unixStep{op: "pair", typ: typ})
+			for size := 0; size < 100_000; size += 61 {
+				r.step(unixStep{op: "send", n: size})
+				r.step(unixStep{op: "unsent"})
+				r.step(unixStep{op: "recv", sock: 1, n: 100_000})
+			}
+		}
+		for i := range kernel.log {
+			if ours.log[i] != kernel.log[i] {
+				t.Errorf("kernel %s\nours   %s", kernel.log[i], ours.log[i])
+				break
+			}
+		}
+	}
+}

@@ -301,6 +301,8 @@ func (r *unixScript) simple(st unixStep, s int) error {
 		return w.unlink(st.name)
 	case "sndbuf":
 		return w.set(s, SO_SNDBUF, st.n)
+	case "peekoff":
+		return w.set(s, SO_PEEK_OFF, st.n)
 	case "passcred":
 		return w.set(s, SO_PASSCRED, st.n)
 	case "passrights":
@@ -341,7 +343,7 @@ func randomStep(rnd *rand.Rand, names []string, sockets int) unixStep {
 	st := unixStep{sock: rnd.IntN(1000), typ: unixTypes[rnd.IntN(3)], name: names[rnd.IntN(len(names))]}
 	ops := []string{"send", "send", "send", "send", "recv", "recv", "recv", "recv", "connect", "connect",
 		"sendto", "accept", "bind", "listen", "names", "unread", "unsent", "shutdown", "close", "error",
-		"sndbuf", "passcred", "passrights", "disconnect", "autobind", "unlink"}
+		"sndbuf", "peekoff", "passcred", "passrights", "disconnect", "autobind", "unlink"}
 	st.op = ops[rnd.IntN(len(ops))]
 	if sockets < 2 || sockets < 8 && rnd.IntN(12) == 0 {
 		st.op = []string{"socket", "pair"}[rnd.IntN(2)]
@@ -368,6 +370,8 @@ func randomStep(rnd *rand.Rand, names []string, sockets int) unixStep {
 		st.op, st.name = "bind", ""
 	case "sndbuf":
 		st.n = pick(0, 1000, 5000, 100000)
+	case "peekoff":
+		st.n = pick(-1, 0, 5)
 	case "passcred", "passrights":
 		st.n = rnd.IntN(2)
 	}

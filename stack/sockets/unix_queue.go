@@ -15,6 +15,8 @@ type message struct {
 	body *letter // nil when empty
 	at   int     // bytes of a stream that have been read
 
+	peeked bool // was looked at with MSG_PEEK
+
 	from   *unixSocket // whose buffer it occupies
 	charge int         // how much of that
 

@@ -18,21 +18,29 @@ type taken struct {
 	errno Errno // why there is nothing, if not because nothing has come yet
 }
 
+// A peeking says whether a receive leaves what it takes in the queue, and how
+// many bytes it passes over first (SO_PEEK_OFF).
+type peeking struct {
+	on     bool
+	offset int
+	byPlan bool // the offset was set
+}
+
 // recvStream moves bytes to w, or copies them when it peeks. got is what the
 // call has already, and want how much it waits for. The call must end where a message of another sender begins,
 // if the credentials are asked for, and after a message with rights.
-func (u *unixSocket) recvStream(w *scatter, peek bool, got, want int, a *unixAncillary) (t taken) {
+func (u *unixSocket) recvStream(w *scatter, peek peeking, got, want int, a *unixAncillary) (t taken) {
 	u.net.lock()
 	defer u.net.unlock()
 	if u.state != unixConnected {
 		return taken{errno: EINVAL}
 	}
 	skip := 0
-	if peek {
-		skip = got
+	if peek.on {
+		skip = got + peek.offset
 	}
 	// When it peeks, Linux goes on behind the last byte until it finds rights.
-	for m := u.queue.first; m != nil && (peek || w.size() > 0); {
+	for m := u.queue.first; m != nil && (peek.on || w.size() > 0); {
 		if len(m.rest()) <= skip {
 			skip -= len(m.rest())
 			m = m.next
@@ -45,9 +53,9 @@ func (u *unixSocket) recvStream(w *scatter, peek bool, got, want int, a *unixAnc
 		k, _ := w.Write(m.rest()[skip:])
 		t.n += k
 		skip = 0
-		a.rights = append(a.rights, u.rightsLocked(m, peek)...)
+		a.rights = append(a.rights, u.rightsLocked(m, peek.on)...)
 		next := m.next
-		if !peek {
+		if !peek.on {
 			m.at += k
 			u.queue.bytes -= k
 			if len(m.rest()) == 0 {
@@ -81,7 +89,7 @@ func (u *unixSocket) noteLocked(m *message, a *unixAncillary) {
 
 // recvRecord takes the oldest datagram or record. EAGAIN says that there is
 // none, and eof beside it that none will come.
-func (u *unixSocket) recvRecord(w *scatter, peek bool, a *unixAncillary) (received, Errno) {
+func (u *unixSocket) recvRecord(w *scatter, peek peeking, a *unixAncillary) (received, Errno) {
 	u.net.lock()
 	defer u.net.unlock()
 	if u.typ == SOCK_SEQPACKET && u.state != unixConnected {
@@ -90,18 +98,33 @@ func (u *unixSocket) recvRecord(w *scatter, peek bool, a *unixAncillary) (receiv
 	if errno := u.d.takeError(); errno != 0 {
 		return received{}, errno
 	}
-	m := u.queue.first
+	m, skip := u.nextLocked(peek)
 	if m == nil {
 		return received{eof: u.d.rdShut.Load()}, EAGAIN
 	}
 	u.noteLocked(m, a)
-	r := received{total: len(m.rest())}
-	r.n, _ = w.Write(m.rest())
-	a.rights = u.rightsLocked(m, peek)
-	if !peek {
+	r := received{total: len(m.rest()) - skip}
+	r.n, _ = w.Write(m.rest()[skip:])
+	a.rights = u.rightsLocked(m, peek.on)
+	m.peeked = peek.on
+	if !peek.on {
 		u.consumeLocked(m)
 	}
 	return r, 0
+}
+
+// nextLocked returns the record that a receive takes, nil if there is none, and
+// how many of its bytes are passed over. Of empty records those that were peeked
+// at are, if there is an offset.
+func (u *unixSocket) nextLocked(peek peeking) (*message, int) {
+	m, off := u.queue.first, 0
+	if !peek.on || !peek.byPlan {
+		return m, off
+	}
+	for off = peek.offset; m != nil && off >= len(m.rest()) && (off > 0 || m.peeked); m = m.next {
+		off -= len(m.rest())
+	}
+	return m, off
 }
 
 // readyLocked returns the events of poll(2): Linux's unix_poll and

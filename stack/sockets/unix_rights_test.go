@@ -29,8 +29,8 @@ func passed(t testing.TB, s *sockets.Socket, room int, flags ...sockets.CallOpti
 		if c.Level != sockets.SOL_SOCKET || c.Type != sockets.SCM_RIGHTS {
 			continue
 		}
-		for i := 0; i < len(c.Data); i += 4 {
-			n := must[*sockets.Socket](t)(s.Host().Adopt(int(binary.LittleEndian.Uint32(c.Data[i:]))))
+		for _, fd := range must[[]int](t)(c.FDs()) {
+			n := must[*sockets.Socket](t)(s.Host().Adopt(fd))
 			t.Cleanup(func() { n.Close() })
 			socks = append(socks, n)
 		}
@@ -253,4 +253,33 @@ func TestUnixRightsChain(t *testing.T) {
 	if !peerGone(t, witness) {
 		t.Error("the end of the chain was not released")
 	}
+}
+
+// FuzzUnixControl sends ancillary data as it comes. Nothing but the references
+// that were sent may arrive, and all are dropped in the end.
+func FuzzUnixControl(f *testing.F) {
+	f.Add(1, 1, []byte{3, 0, 0, 0, 4, 0, 0, 0})
+	f.Add(1, 2, ownCredentials())
+	f.Add(1, 1, []byte{255, 255, 255})
+	f.Add(0, 8, []byte{})
+	h, end := loopbackHost()
+	f.Cleanup(end)
+	f.Fuzz(func(t *testing.T, level, typ int, data []byte) {
+		a, b := socketPair(t, h, sockets.AF_UNIX, sockets.SOCK_STREAM)
+		_, err := a.SendMsg(&sockets.Msg{Buffers: [][]byte{{1}}, Control: []sockets.ControlMessage{{Level: level, Type: typ, Data: data}}})
+		if err != nil {
+			return
+		}
+		got, _ := passed(t, b, 4096)
+		if want := len(data) / 4; len(got) > want || level == 1 && typ == 1 && len(got) != want {
+			t.Errorf("received %d descriptors", len(got))
+		}
+		for _, s := range got {
+			s.Close()
+		}
+		b.Close()
+		if !peerGone(t, a) {
+			t.Error("a reference to b is left")
+		}
+	})
 }

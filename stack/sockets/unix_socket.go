@@ -127,16 +127,31 @@ func (s *Socket) recvUnix(w *scatter, c *call, a *unixAncillary) received {
 		s.host.unix.drop(own.rights)
 	}
 	r.name = a.name
+	if moved := max(r.n, r.total); moved > 0 {
+		if c.flags&MSG_PEEK != 0 {
+			moved = r.n
+		}
+		s.d.movePeek(moved, c.flags)
+	}
 	if s.dead() && (r.err != nil || r.eof) {
 		return received{err: ErrClosed}
 	}
 	return r
 }
 
+// peeking says what MSG_PEEK does in a call.
+func (d *description) peeking(flags MsgFlags) peeking {
+	p := peeking{on: flags&MSG_PEEK != 0}
+	if off, set := d.peekOffset(); p.on && set {
+		p.offset, p.byPlan = off, true
+	}
+	return p
+}
+
 func (s *Socket) recvUnixStream(w *scatter, c *call, a *unixAncillary) received {
 	want, got := s.d.leastWanted(w.size(), c.flags), 0
 	for {
-		t := s.readUnix(w, c.flags&MSG_PEEK != 0, got, want, a)
+		t := s.readUnix(w, s.d.peeking(c.flags), got, want, a)
 		got += t.n
 		switch {
 		case got >= want || t.stop || got > 0 && t.errno != 0:
@@ -156,7 +171,7 @@ func (s *Socket) recvUnixStream(w *scatter, c *call, a *unixAncillary) received 
 }
 
 // readUnix is recvStream with the bytes that were read ahead going first.
-func (s *Socket) readUnix(w *scatter, peek bool, got, want int, a *unixAncillary) taken {
+func (s *Socket) readUnix(w *scatter, peek peeking, got, want int, a *unixAncillary) taken {
 	r := &s.d.reading
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -164,18 +179,23 @@ func (s *Socket) readUnix(w *scatter, peek bool, got, want int, a *unixAncillary
 	if h == nil {
 		return s.d.unix.recvStream(w, peek, got, want, a)
 	}
-	k := min(w.size(), len(h.data))
-	w.Write(h.data[:k])
-	if !peek {
+	if !peek.on {
+		k, _ := w.Write(h.data)
 		r.takeLocked(k)
+		return taken{n: k}
 	}
-	return taken{n: k, stop: peek}
+	if off := peek.offset + got; off < len(h.data) {
+		k, _ := w.Write(h.data[off:])
+		return taken{n: k, stop: true}
+	}
+	peek.offset -= len(h.data)
+	return s.d.unix.recvStream(w, peek, got, want, a)
 }
 
 // pullUnix is pullLocked. Lines and counts have no use for ancillary data.
 func (s *Socket) pullUnix(w *scatter, peek bool) received {
 	var a unixAncillary
-	t := s.d.unix.recvStream(w, peek, 0, 1, &a)
+	t := s.d.unix.recvStream(w, peeking{on: peek}, 0, 1, &a)
 	s.host.unix.drop(a.rights)
 	r := received{n: t.n, eof: t.n == 0 && t.eof}
 	if t.errno != 0 {
@@ -189,7 +209,7 @@ func (s *Socket) pullUnix(w *scatter, peek bool) received {
 
 func (s *Socket) recvUnixRecord(w *scatter, c *call, a *unixAncillary) received {
 	for {
-		r, errno := s.d.unix.recvRecord(w, c.flags&MSG_PEEK != 0, a)
+		r, errno := s.d.unix.recvRecord(w, s.d.peeking(c.flags), a)
 		switch {
 		case errno == 0:
 			return r
