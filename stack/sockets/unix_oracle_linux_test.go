@@ -121,7 +121,7 @@ func (w *kernelUnix) accept(s int) (int, string, error) {
 	return w.add(fd), w.addrText(sa), nil
 }
 
-func (w *kernelUnix) send(s int, p []byte, to string, rights int) (int, error) {
+func (w *kernelUnix) send(s int, p []byte, to string, flags MsgFlags, rights int) (int, error) {
 	var oob []byte
 	if rights > 0 {
 		oob = unix.UnixRights(slices.Repeat([]int{0}, rights)...)
@@ -130,7 +130,7 @@ func (w *kernelUnix) send(s int, p []byte, to string, rights int) (int, error) {
 	if to != "" {
 		sa = w.addr(to)
 	}
-	n, err := unix.SendmsgBuffers(w.fds[s], [][]byte{p}, oob, sa, unix.MSG_NOSIGNAL)
+	n, err := unix.SendmsgBuffers(w.fds[s], [][]byte{p}, oob, sa, int(flags)|unix.MSG_NOSIGNAL)
 	if err != nil {
 		return 0, errnoOfSyscall(err)
 	}
@@ -262,6 +262,47 @@ func TestUnixAgainstKernelRandomly(t *testing.T) {
 			return
 		}
 	}
+}
+
+// unixDifferences are where we permit ourselves to answer otherwise than Linux
+// 6.18, and why.
+var unixDifferences = []struct {
+	reason       string
+	steps        []unixStep
+	kernel, ours string // what the last step gives
+}{
+	{"there is no urgent data, as on TCP sockets",
+		[]unixStep{{op: "pair", typ: SOCK_STREAM}, {op: "send", n: 1, flags: MSG_OOB}}, "1 ok", "0 Operation not supported"},
+	{"a path is a string: no directory has to exist",
+		[]unixStep{{op: "socket", typ: SOCK_STREAM}, {op: "bind", name: "directory/n"}}, "No such file or directory", "ok"},
+	{"there are no process descriptors",
+		[]unixStep{{op: "socket", typ: SOCK_STREAM}, {op: "passpidfd", n: 1}}, "ok", "Protocol not available"},
+	{"there is no security module",
+		[]unixStep{{op: "socket", typ: SOCK_STREAM}, {op: "passsec", n: 1}}, "ok", "Protocol not available"},
+	{"as in Python, a negative backlog is 0: a second connection does not fit",
+		[]unixStep{{op: "socket", typ: SOCK_STREAM}, {op: "bind", name: "@n"}, {op: "listen", n: -1}, {op: "socket", typ: SOCK_STREAM},
+			{op: "connect", sock: 1, name: "@n"}, {op: "socket", typ: SOCK_STREAM}, {op: "connect", sock: 2, name: "@n"}}, "ok", "Resource temporarily unavailable"},
+}
+
+// TestUnixDifferences checks that each permitted difference is one.
+func TestUnixDifferences(t *testing.T) {
+	for _, d := range unixDifferences {
+		ours, kernel := &unixScript{w: newOurUnix(t)}, &unixScript{w: newKernelUnix(t)}
+		for _, st := range d.steps {
+			ours.step(st)
+			kernel.step(st)
+		}
+		got, want := ours.last(), kernel.last()
+		if got != d.ours || want != d.kernel {
+			t.Errorf("%s: the kernel says %q and we %q; listed are %q and %q", d.reason, want, got, d.kernel, d.ours)
+		}
+	}
+}
+
+// last returns what the last step gave.
+func (r *unixScript) last() string {
+	_, result, _ := strings.Cut(r.log[len(r.log)-2], ": ")
+	return result
 }
 
 // TestUnixCharges compares what messages of each size occupy of SO_SNDBUF with

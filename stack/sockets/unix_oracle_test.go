@@ -21,7 +21,7 @@ type unixWorld interface {
 	listen(s, backlog int) error
 	connect(s int, name string) error // "" disconnects
 	accept(s int) (int, string, error)
-	send(s int, p []byte, to string, rights int) (int, error) // with that many descriptors
+	send(s int, p []byte, to string, flags MsgFlags, rights int) (int, error) // with that many descriptors
 	recv(s, n int, flags MsgFlags) (string, error)
 	shutdown(s int, how How) error
 	close(s int) error
@@ -138,7 +138,7 @@ func (w *ourUnix) accept(s int) (int, string, error) {
 	return w.add(n), w.addrText(peer), nil
 }
 
-func (w *ourUnix) send(s int, p []byte, to string, rights int) (int, error) {
+func (w *ourUnix) send(s int, p []byte, to string, flags MsgFlags, rights int) (int, error) {
 	m := &Msg{Buffers: [][]byte{p}}
 	if to != "" {
 		m.Addr = ourName(to)
@@ -146,7 +146,7 @@ func (w *ourUnix) send(s int, p []byte, to string, rights int) (int, error) {
 	if rights > 0 {
 		m.Control = []ControlMessage{Rights(slices.Repeat([]*Socket{w.passed}, rights)...)}
 	}
-	return w.socks[s].SendMsg(m)
+	return w.socks[s].SendMsg(m, flags)
 }
 
 func (w *ourUnix) recv(s, n int, flags MsgFlags) (string, error) {
@@ -262,7 +262,7 @@ func (r *unixScript) step(st unixStep) {
 		r.opened(n, err)
 		result = fmt.Sprintf("%q %s", peer, unixErrno(err))
 	case "send":
-		n, err := w.send(s, r.bytes(st.n), st.name, st.rights)
+		n, err := w.send(s, r.bytes(st.n), st.name, st.flags, st.rights)
 		result = fmt.Sprint(n, " ", unixErrno(err))
 		r.sent += byte(max(n, 0))
 	case "recv":
@@ -307,6 +307,10 @@ func (r *unixScript) simple(st unixStep, s int) error {
 		return w.set(s, SO_PASSCRED, st.n)
 	case "passrights":
 		return w.set(s, SO_PASSRIGHTS, st.n)
+	case "passpidfd":
+		return w.set(s, SO_PASSPIDFD, st.n)
+	case "passsec":
+		return w.set(s, SO_PASSSEC, st.n)
 	}
 	panic(st.op)
 }
