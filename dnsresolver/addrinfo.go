@@ -54,24 +54,34 @@ func (r *Resolver) GetFQDN(ctx context.Context, host string) string {
 	return r.database().GetFQDN(ctx, host)
 }
 
-// database returns the front end of getaddrinfo(3) and its family, over r.
-func (r *Resolver) database() *netdb.DB {
+// newDatabase makes the front end of getaddrinfo(3) and its family, over r.
+func (r *Resolver) newDatabase() *netdb.DB {
 	db := &netdb.DB{Names: r, Hostname: r.cfg.Hostname}
 	if r.cfg.NICs != nil {
 		db.Interfaces = interfaces(r.cfg.NICs)
 	}
-	if r.services != nil {
-		services, _, err := r.services.get(time.Now())
-		if err != nil {
-			r.config(Event{Note: "keeping the last contents", Err: err})
-		}
-		db.Services = services
-	}
 	return db
+}
+
+// database returns the front end, with the services file as it is now.
+func (r *Resolver) database() *netdb.DB {
+	if r.services == nil {
+		return r.front
+	}
+	db := *r.front
+	services, _, err := r.services.get(time.Now())
+	if err != nil {
+		r.config(Event{Note: "keeping the last contents", Err: err})
+	}
+	db.Services = services
+	return &db
 }
 
 // asError makes an *Error of the front end's error.
 func asError(err error) error {
+	if err == nil {
+		return nil // and nothing to allocate
+	}
 	var front *netdb.Error
 	if !errors.As(err, &front) {
 		return err

@@ -126,3 +126,13 @@ func BenchmarkCachedParallel(b *testing.B) {
 		}
 	})
 }
+
+func BenchmarkGetAddrInfoNumeric(b *testing.B) {
+	r := newNetwork(b).resolver(Config{})
+	b.ReportAllocs()
+	for b.Loop() {
+		if _, err := r.GetAddrInfo(b.Context(), "192.0.2.1", "80", netdb.Hints{SockType: netdb.SOCK_STREAM}); err != nil {
+			b.Fatal(err)
+		}
+	}
+}

@@ -21,6 +21,7 @@ type Resolver struct {
 	cfg         Config
 	env         *resolvConf // from the environment
 	familyGrace time.Duration
+	front       *netdb.DB // see database
 
 	pinned   *netdb.Hosts           // Config.Hosts
 	text     *netdb.Hosts           // Config.HostsText
@@ -63,6 +64,7 @@ func New(c Config) (*Resolver, error) {
 		slots:       make(chan struct{}, maxQueries),
 		cache:       newCache(c.Cache),
 	}
+	r.front = r.newDatabase()
 	r.rotation.Store(rand.Uint32())
 	cryptorand.Read(r.cookieSecret[:]) // never fails
 	if err := r.openFiles(time.Now()); err != nil {

@@ -132,6 +132,7 @@ func TestWays(t *testing.T) {
 		{"080", SOCK_STREAM, IPPROTO_TCP, "1/6:80", 0},
 		{"0", 0, IPPROTO_TCP, "1/6:0", 0},
 		{"65535", 0, IPPROTO_UDP, "2/17:65535", 0},
+		{"", 0, IPPROTO_UDP, "2/17:0", 0},
 		{"http", SOCK_DGRAM, 0, "", EAI_SERVICE},
 		{"ntp", SOCK_DGRAM, IPPROTO_UDP, "2/17:123", 0},
 		{"ntp", 0, IPPROTO_TCP, "", EAI_SERVICE},
@@ -326,6 +327,23 @@ func TestAnyHints(t *testing.T) {
 	}
 	if err := quick.Check(f, nil); err != nil {
 		t.Error(err)
+	}
+}
+
+// localhost has the loopback address of a family that the hosts table leaves out;
+// other names have none.
+func TestPinnedNames(t *testing.T) {
+	n := &names{addrs: addrs("2001:db8::1")}
+	db := DB{Names: n, Hosts: ParseHosts([]byte("127.0.0.1 localhost\n192.0.2.1 h.test\n"))}
+	_, err := db.GetAddrInfo(t.Context(), "h.test", "", Hints{Family: AF_INET6})
+	wantCode(t, err, EAI_NODATA)
+	if n.asked != "" {
+		t.Errorf("asked for %s", n.asked)
+	}
+	db.Names = nil
+	list, err := db.GetAddrInfo(t.Context(), "localhost", "", Hints{Family: AF_INET6, SockType: SOCK_DGRAM})
+	if text(list) != "10/2/17 [::1]:0 " || err != nil {
+		t.Errorf("%s, %v", text(list), err)
 	}
 }
 

@@ -126,6 +126,10 @@ func TestGetNameInfo(t *testing.T) {
 			t.Errorf("%s, flags %d: %s, %s, %v, want %s, %s", test.addr, test.flags, host, service, err, test.host, test.service)
 		}
 	}
+	db.Names = &names{reverse: []string{"WWW.Example.COM"}}
+	if host, _, err := db.GetNameInfo(t.Context(), netip.MustParseAddrPort("192.0.2.1:80"), NI_NOFQDN); host != "WWW" || err != nil {
+		t.Errorf("%s, %v", host, err)
+	}
 	db.Names = &names{reverse: []string{"xn--bcher-kva.example.com"}}
 	host, _, err := db.GetNameInfo(t.Context(), netip.MustParseAddrPort("192.0.2.1:80"), NI_IDN)
 	if host != "bücher.example.com" || err != nil {

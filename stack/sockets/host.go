@@ -11,6 +11,7 @@ import (
 	"gvisor.dev/gvisor/pkg/tcpip/header"
 	gstack "gvisor.dev/gvisor/pkg/tcpip/stack"
 
+	"github.com/userstack/userstack/dnsresolver/netdb"
 	"github.com/userstack/userstack/stack"
 )
 
@@ -69,7 +70,7 @@ type Host struct {
 	protocols *ProtocolDB
 	hostname  atomic.Pointer[string]
 
-	resolver       atomic.Value // of resolverBox
+	db             atomic.Pointer[netdb.DB] // over the Resolver that was set last
 	defaultTimeout atomic.Int64 // time.Duration of new sockets, NoTimeout at first
 
 	table table
@@ -89,8 +90,6 @@ type Host struct {
 	lookups    context.Context // done when the Host is closed
 	endLookups context.CancelCauseFunc
 }
-
-type resolverBox struct{ Resolver }
 
 // New returns a Host on cfg.Stack.
 func New(cfg Config) (*Host, error) {
@@ -140,7 +139,7 @@ func (h *Host) SetHostName(name string) error {
 }
 
 // SetResolver changes what looks names up; see Config.Resolver.
-func (h *Host) SetResolver(r Resolver) { h.resolver.Store(resolverBox{r}) }
+func (h *Host) SetResolver(r Resolver) { h.db.Store(h.newDB(r)) }
 
 // DefaultTimeout returns the timeout that new sockets have; it is NoTimeout
 // until SetDefaultTimeout changes it.

@@ -222,6 +222,11 @@ func TestPlainResolver(t *testing.T) {
 	if got, err := h.GetHostByName("x.localhost"); got != "127.0.0.1" || err != nil || asked != "" {
 		t.Errorf("%s, %v, asked for %s", got, err, asked)
 	}
+	_, err = h.GetHostByName("x.onion")
+	wantGAI(t, err, sockets.EAI_NONAME)
+	if asked != "" {
+		t.Errorf("asked for x.onion in %s", asked)
+	}
 	if ent, err := h.GetHostByAddr("192.0.2.1"); err != nil || ent.Name != "h.test" {
 		t.Errorf("%+v, %v", ent, err)
 	}
@@ -251,6 +256,17 @@ func TestAddrConfig(t *testing.T) {
 		}
 		if _, err := h.GetAddrInfo("::1", "80", &sockets.AddrInfoHints{Flags: sockets.AI_ADDRCONFIG, Family: sockets.AF_INET6}); err != nil {
 			t.Errorf("with %q: a literal: %v", test.addrs, err)
+		}
+	}
+}
+
+func BenchmarkGetAddrInfoNumeric(b *testing.B) {
+	h := configuredHost(b, sockets.Config{})
+	hints := sockets.AddrInfoHints{Type: sockets.SOCK_STREAM}
+	b.ReportAllocs()
+	for b.Loop() {
+		if _, err := h.GetAddrInfo("192.0.2.1", "80", &hints); err != nil {
+			b.Fatal(err)
 		}
 	}
 }

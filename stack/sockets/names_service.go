@@ -26,12 +26,15 @@ type (
 	ProtocolDB = netdb.Protocols
 )
 
-// names returns the front end of all look-ups, over what the Host has now.
-func (h *Host) names() *netdb.DB {
+// names returns the front end of all look-ups.
+func (h *Host) names() *netdb.DB { return h.db.Load() }
+
+// newDB makes the front end over a resolver, which may be nil.
+func (h *Host) newDB(r Resolver) *netdb.DB {
 	db := &netdb.DB{
 		Hosts: h.hosts, Services: h.services, Interfaces: interfaces{h.stack}, Hostname: h.GetHostName,
 	}
-	switch r := h.resolver.Load().(resolverBox).Resolver.(type) {
+	switch r := r.(type) {
 	case nil:
 	case NameService:
 		db.Names = hostNames{h, r}

@@ -68,9 +68,6 @@ func (h *Host) resolve(ctx context.Context, a Sockaddr) (netip.AddrPort, error) 
 
 // lookup returns the addresses of a host, at least one, or a *GAIError.
 func (h *Host) lookup(ctx context.Context, f Family, host string) ([]netip.Addr, error) {
-	if host == "" || host == "*" {
-		return nil, &GAIError{Code: EAI_NONAME, Name: host} // not this host: that is GetAddrInfo's
-	}
 	found, err := h.names().GetAddrInfo(ctx, host, "", netdb.Hints{Family: netdb.Family(f), SockType: netdb.SOCK_STREAM})
 	if err != nil {
 		return nil, nameError(err)
