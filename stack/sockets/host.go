@@ -71,7 +71,7 @@ type Host struct {
 	hostname  atomic.Pointer[string]
 
 	db             atomic.Pointer[netdb.DB] // over the Resolver that was set last
-	defaultTimeout atomic.Int64 // time.Duration of new sockets, NoTimeout at first
+	defaultTimeout atomic.Int64             // time.Duration of new sockets, NoTimeout at first
 
 	table table
 	unix  unixNet
