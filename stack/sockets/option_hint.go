@@ -23,10 +23,7 @@ var hintOptions = map[optionKey]*option{
 	{SOL_SOCKET, SO_BPF_EXTENSIONS}: constant("SO_BPF_EXTENSIONS", onAll, 0),
 	{SOL_SOCKET, SO_INCOMING_CPU}:   number("SO_INCOMING_CPU", onAll, -1, anyInt, nil),
 	{SOL_SOCKET, SO_CNX_ADVICE}: {name: "SO_CNX_ADVICE", only: onAll, size: 4,
-		set: func(_ *description, _ tcpip.Endpoint, v []byte) Errno {
-			_, errno := between(1, 1)(intValue(v))
-			return errno
-		}},
+		set: func(*description, tcpip.Endpoint, []byte) Errno { return 0 }},
 	{SOL_SOCKET, SO_INCOMING_NAPI_ID}: constant("SO_INCOMING_NAPI_ID", onAll, 0),
 	{SOL_SOCKET, SO_PREFER_BUSY_POLL}: flag("SO_PREFER_BUSY_POLL", onAll, nil),
 	{SOL_SOCKET, SO_BUSY_POLL_BUDGET}: {name: "SO_BUSY_POLL_BUDGET", only: onAll, size: 4,

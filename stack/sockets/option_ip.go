@@ -20,6 +20,8 @@ var ipOptions = map[optionKey]*option{
 	}),
 	{SOL_IP, IP_OPTIONS}:      {name: "IP_OPTIONS", only: onInet, set: setNoOptions, get: getNothing, reason: noHeaders},
 	{SOL_IP, IP_ROUTER_ALERT}: {name: "IP_ROUTER_ALERT", only: onInet, get: getInt0, set: rawOnly(EINVAL), reason: noHeaders},
+	{SOL_IP, IP_RECVFRAGSIZE}: {name: "IP_RECVFRAGSIZE", only: onInet, size: 4, tiny: true, zero: true,
+		get: getInt0, set: setFragSize, reason: noFragments},
 	{SOL_IP, IP_NODEFRAG}: {name: "IP_NODEFRAG", only: onInet, size: 4, tiny: true, zero: true,
 		get: getInt0, set: rawOnly(ENOPROTOOPT), reason: "netstack reassembles before it delivers"},
 	{SOL_IP, IP_PKTOPTIONS}: {name: "IP_PKTOPTIONS", only: onTCP, size: 4, get: getNothing},
@@ -105,6 +107,17 @@ func rawOnly(others Errno) func(*description, tcpip.Endpoint, []byte) Errno {
 		}
 		return errRefused
 	}
+}
+
+// setFragSize is IP_RECVFRAGSIZE, which Linux does not let streams have.
+func setFragSize(d *description, _ tcpip.Endpoint, v []byte) Errno {
+	switch {
+	case d.isTCP():
+		return EINVAL
+	case intValue(v) != 0:
+		return errRefused
+	}
+	return 0
 }
 
 func getInt0(*description, tcpip.Endpoint) ([]byte, Errno) { return intBytes(0), 0 }

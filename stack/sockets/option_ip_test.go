@@ -95,3 +95,36 @@ func TestTOSSetsPriority(t *testing.T) {
 		wantInt(t, s, sockets.SOL_SOCKET, sockets.SO_PRIORITY, priority)
 	}
 }
+
+// As on Linux a socket that is bound to an IPv6 address has IPV6_V6ONLY, what it
+// accepts too, and none can change it once it has a port.
+func TestV6OnlyFollowsBind(t *testing.T) {
+	a, _ := pair(t)
+	socket := func() *sockets.Socket { return mustSocket(t, a, sockets.AF_INET6, sockets.SOCK_STREAM, 0) }
+	unspecified, mapped, l, c := socket(), socket(), socket(), socket()
+	check(t, unspecified.Bind(sockets.Inet6{}))
+	check(t, mapped.Bind(sockets.Inet6{Host: "::ffff:127.0.0.1"}))
+	check(t, l.Bind(sockets.Inet6{Host: "::1"}))
+	check(t, l.Listen(1))
+	check(t, c.Connect(must[sockets.Sockaddr](t)(l.GetSockName())))
+	s, _, err := l.Accept()
+	check(t, err)
+	defer s.Close()
+	for sock, want := range map[*sockets.Socket]int{unspecified: 0, mapped: 0, c: 0, l: 1, s: 1} {
+		wantInt(t, sock, sockets.SOL_IPV6, sockets.IPV6_V6ONLY, want)
+		wantErrno(t, sock.SetSockOptInt(sockets.SOL_IPV6, sockets.IPV6_V6ONLY, 1-want), sockets.EINVAL)
+	}
+	bound := socket()
+	check(t, bound.Bind(sockets.Inet6{Host: "::1"}))
+	wantErrno(t, bound.Connect(sockets.Inet6{Host: "::ffff:127.0.0.1", Port: 9}), sockets.ENETUNREACH)
+}
+
+// Each value of IPV6_ADDR_PREFERENCES begins anew.
+func TestAddrPreferences(t *testing.T) {
+	a, _ := pair(t)
+	s := mustSocket(t, a, sockets.AF_INET6, sockets.SOCK_STREAM, 0)
+	for _, step := range [][2]int{{2, 0x402}, {4, 0x104}, {0, 0x500}, {1, 0x401}, {0x100, 0x500}, {8, 0x500}} {
+		setInt(t, s, sockets.SOL_IPV6, sockets.IPV6_ADDR_PREFERENCES, step[0])
+		wantInt(t, s, sockets.SOL_IPV6, sockets.IPV6_ADDR_PREFERENCES, step[1])
+	}
+}

@@ -2,6 +2,7 @@ package sockets
 
 import (
 	"encoding/binary"
+	"net/netip"
 
 	"gvisor.dev/gvisor/pkg/tcpip"
 )
@@ -11,7 +12,7 @@ var ipv6Options = map[optionKey]*option{
 	{SOL_IPV6, IPV6_UNICAST_HOPS}: number("IPV6_UNICAST_HOPS", onInet|on6, defaultTTL, orDefault(defaultTTL, 0, 255), func(ep tcpip.Endpoint, n int) tcpip.Error {
 		return ep.SetSockOptInt(tcpip.IPv6HopLimitOption, n)
 	}),
-	{SOL_IPV6, IPV6_V6ONLY}: v6Only(),
+	{SOL_IPV6, IPV6_V6ONLY}: v6Only,
 	{SOL_IPV6, IPV6_TCLASS}: {name: "IPV6_TCLASS", only: onInet | on6, size: 4, inherit: true,
 		read: readTClass, set: setTClass, stored: true},
 	{SOL_IPV6, IPV6_MTU_DISCOVER}: {name: "IPV6_MTU_DISCOVER", only: onInet | on6, size: 4, inherit: true,
@@ -34,10 +35,19 @@ var ipv6Options = map[optionKey]*option{
 const noFlowLabels = "netstack sends every packet with flow label 0"
 
 // v6Only is IPV6_V6ONLY, which netstack would take at any time (T40).
-func v6Only() *option {
+var v6Only = func() *option {
 	o := flag("IPV6_V6ONLY", onInet|on6, (*tcpip.SocketOptions).SetV6Only)
 	o.fresh = true
 	return o
+}()
+
+// boundToLocked is what follows a bind: a socket with an IPv6 address has
+// IPV6_V6ONLY.
+func (d *description) boundToLocked(ep tcpip.Endpoint, addr netip.Addr) {
+	if d.family == AF_INET6 && !addr.IsUnspecified() && !addr.Is4In6() {
+		ep.SocketOptions().SetV6Only(true)
+		d.recordLocked(v6Only, intBytes(1))
+	}
 }
 
 // readTClass takes a traffic class, -1 for 0, of which TCP keeps the ECN bits to
@@ -64,19 +74,15 @@ func addrPreferences() *option {
 		initial: IPV6_PREFER_SRC_PUBTMP_DEFAULT | IPV6_PREFER_SRC_HOME, read: readPreferences}
 }
 
-// readPreferences checks that the flags do not contradict each other. A pair
-// that is not named stays as it is.
-func readPreferences(d *description, v []byte) ([]byte, Errno) {
+// readPreferences checks that the flags do not contradict each other. What is
+// not named is as at first.
+func readPreferences(_ *description, v []byte) ([]byte, Errno) {
 	const (
 		public = IPV6_PREFER_SRC_TMP | IPV6_PREFER_SRC_PUBLIC | IPV6_PREFER_SRC_PUBTMP_DEFAULT
 		home   = IPV6_PREFER_SRC_HOME | IPV6_PREFER_SRC_COA
-		cga    = IPV6_PREFER_SRC_CGA | IPV6_PREFER_SRC_NONCGA
+		cga    = IPV6_PREFER_SRC_CGA | IPV6_PREFER_SRC_NONCGA // checked and forgotten
 	)
-	n := intValue(v)
-	prefs := IPV6_PREFER_SRC_PUBTMP_DEFAULT | IPV6_PREFER_SRC_HOME
-	if old := d.recordedLocked(optionKey{SOL_IPV6, IPV6_ADDR_PREFERENCES}); old != nil {
-		prefs = intValue(old)
-	}
+	n, prefs := intValue(v), IPV6_PREFER_SRC_PUBTMP_DEFAULT|IPV6_PREFER_SRC_HOME
 	for _, group := range []int{public, home, cga} {
 		chosen := n & group
 		if chosen&(chosen-1) != 0 {

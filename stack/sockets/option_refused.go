@@ -78,7 +78,6 @@ var refused = []refusedOption{
 	{SOL_IP, IP_TRANSPARENT, "IP_TRANSPARENT", onInet, getZero, 0, 0, noSpoofing},
 	{SOL_IP, IP_MINTTL, "IP_MINTTL", onInet, getZero, 0, 0, noMinTTL},
 	{SOL_IP, IP_CHECKSUM, "IP_CHECKSUM", onInet, getZero, 0, 0, "netstack does not tell checksums"},
-	{SOL_IP, IP_RECVFRAGSIZE, "IP_RECVFRAGSIZE", onInet, getZero, 0, 0, noFragments},
 	{SOL_IP, IP_RECVERR_RFC4884, "IP_RECVERR_RFC4884", onInet, getZero, 0, 0, "extensions of ICMP are not told"},
 	{SOL_IP, IPT_SO_GET_INFO, "IPT_SO_GET_INFO", onInet, getRefused, 0, 0, noNetfilter},
 	{SOL_IP, IPT_SO_GET_ENTRIES, "IPT_SO_GET_ENTRIES", onInet, getRefused, 0, 0, noNetfilter},
