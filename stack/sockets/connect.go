@@ -72,7 +72,6 @@ func (d *description) bind(ap netip.AddrPort) error {
 		undo()
 		return errnoOf(terr)
 	}
-	d.boundToLocked(ep, ap.Addr())
 	d.bound = ap
 	if local, terr := ep.GetLocalAddress(); terr == nil {
 		d.bound = netip.AddrPortFrom(ap.Addr(), local.Port)

@@ -2,7 +2,6 @@ package sockets
 
 import (
 	"encoding/binary"
-	"net/netip"
 
 	"gvisor.dev/gvisor/pkg/tcpip"
 )
@@ -40,15 +39,6 @@ var v6Only = func() *option {
 	o.fresh = true
 	return o
 }()
-
-// boundToLocked is what follows a bind: a socket with an IPv6 address has
-// IPV6_V6ONLY.
-func (d *description) boundToLocked(ep tcpip.Endpoint, addr netip.Addr) {
-	if d.family == AF_INET6 && !addr.IsUnspecified() && !addr.Is4In6() {
-		ep.SocketOptions().SetV6Only(true)
-		d.recordLocked(v6Only, intBytes(1))
-	}
-}
 
 // readTClass takes a traffic class, -1 for 0, of which TCP keeps the ECN bits to
 // itself.

@@ -21,13 +21,6 @@ func (d *description) endpoint() tcpip.Endpoint {
 	return nil
 }
 
-// hasPort reports whether the socket was bound, by Bind or by the first call that
-// needed a port.
-func (d *description) hasPort() bool {
-	local, terr := d.endpoint().GetLocalAddress()
-	return terr == nil && local.Port != 0
-}
-
 func (d *description) setOption(o *option, value []byte) Errno {
 	d.mu.Lock()
 	defer d.mu.Unlock()
