@@ -37,15 +37,6 @@ func number(name string, only sockets, initial int, read func(int) (int, Errno),
 	return o
 }
 
-// boolOption is an option of an int that is 0 or not and that netstack keeps.
-func boolOption(name string, only sockets, get func(*tcpip.SocketOptions) bool, set func(*tcpip.SocketOptions, bool)) *option {
-	o := flag(name, only, set)
-	o.get = func(_ *description, ep tcpip.Endpoint) ([]byte, Errno) {
-		return intBytes(oneIf(get(ep.SocketOptions()))), 0
-	}
-	return o
-}
-
 // fact is an option that can only be read.
 func fact(name string, get func(*description) int) *option {
 	return &option{name: name, only: onAll, size: 4,
@@ -117,7 +108,7 @@ func onlyValue(want int) func(int) (int, Errno) {
 	}
 }
 
-// after is onlyValue for what Linux takes.
+// onlyValueOf is onlyValue for what Linux takes.
 func onlyValueOf(want int, read func(int) (int, Errno)) func(int) (int, Errno) {
 	return func(n int) (int, Errno) {
 		n, errno := read(n)
