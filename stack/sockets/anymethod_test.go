@@ -25,6 +25,16 @@ func TestAnyMethodWhileClosing(t *testing.T) {
 		"ping": func(t *testing.T, a, b *sockets.Host) *sockets.Socket {
 			return mustSocket(t, a, sockets.AF_INET, sockets.SOCK_DGRAM, sockets.IPPROTO_ICMP)
 		},
+		"raw": func(t *testing.T, a, b *sockets.Host) *sockets.Socket {
+			s := mustSocket(t, a, sockets.AF_INET, sockets.SOCK_RAW, sockets.IPPROTO_ICMP)
+			check(t, s.SetSockOpt(sockets.SOL_IP, sockets.IP_ADD_MEMBERSHIP, addrs4("239.1.1.1", "0.0.0.0")))
+			return s
+		},
+		"packet": func(t *testing.T, a, b *sockets.Host) *sockets.Socket {
+			s := mustSocket(t, a, sockets.AF_PACKET, sockets.SOCK_DGRAM, sockets.Protocol(sockets.Htons(sockets.ETH_P_ALL)))
+			check(t, s.Bind(sockets.LinkAddr{Ifindex: 2}))
+			return s
+		},
 		"UDP6": func(t *testing.T, a, b *sockets.Host) *sockets.Socket {
 			return mustSocket(t, a, sockets.AF_INET6, sockets.SOCK_DGRAM, 0)
 		},

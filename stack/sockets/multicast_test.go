@@ -8,6 +8,7 @@ import (
 	"strings"
 	"testing"
 
+	"gvisor.dev/gvisor/pkg/tcpip"
 	"gvisor.dev/gvisor/pkg/tcpip/link/channel"
 
 	"github.com/userstack/userstack/stack"
@@ -159,5 +160,25 @@ func setter(t *testing.T, h *sockets.Host) func(optionCall) sockets.Errno {
 func TestMembershipErrors(t *testing.T) {
 	for name, calls := range membershipTables {
 		t.Run(name, func(t *testing.T) { runCalls(t, calls, setter(t, twoLinkHost(t))) })
+	}
+}
+
+// A group that is joined while the socket is closed is left, or not joined.
+func TestJoinWhileClosing(t *testing.T) {
+	h := twoLinkHost(t)
+	group := netip.MustParseAddr("239.9.9.9")
+	for range 200 {
+		s := must[*sockets.Socket](t)(h.UDP())
+		joined := make(chan error)
+		go func() {
+			joined <- s.SetSockOpt(sockets.SOL_IP, sockets.IP_ADD_MEMBERSHIP, addrs4(group.String(), "0.0.0.0"))
+		}()
+		s.Close()
+		if err := <-joined; err != nil {
+			wantErrno(t, err, sockets.EBADF)
+		}
+		if in, terr := h.Stack().GVisor().IsInGroup(d0, tcpip.AddrFrom4(group.As4())); in || terr != nil {
+			t.Fatalf("the group is joined when the socket is closed: %v, %v", in, terr)
+		}
 	}
 }
