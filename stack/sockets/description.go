@@ -282,6 +282,9 @@ func (d *description) release() {
 	}
 	d.mu.Unlock()
 	d.host.tap.remove(ep.Endpoint)
+	if d.ahead() > 0 {
+		ep.Abort() // as for unread data that the endpoint still has
+	}
 	ep.Close()
 	if d.in != nil {
 		d.in.close()

@@ -180,7 +180,36 @@ func (d *description) shutdownTCP(how How) error {
 			return errnoOf(terr)
 		}
 	}
+	if d.rdShut.Load() && d.wrShut.Load() {
+		d.refuseData(ep)
+	}
 	return nil
+}
+
+// refuseData makes what a peer still sends reset the connection, once both
+// directions are shut and the peer has not closed its own (RFC 1122, 4.2.2.13).
+// Netstack does so when it is told, but resets at once if there is unread data
+// (T4): that is held here from now on.
+func (d *description) refuseData(ep tcpip.Endpoint) {
+	if state := tcp.EndpointState(ep.State()); state != tcp.StateFinWait1 && state != tcp.StateFinWait2 {
+		return
+	}
+	r := &d.reading
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	buf := lookBuffers.Get().(*[pullSize]byte)
+	defer lookBuffers.Put(buf)
+	for {
+		w := scatterOver(buf[:])
+		res, terr := ep.Read(w, tcpip.ReadOptions{})
+		w.free()
+		if terr != nil {
+			break
+		}
+		d.bytesReceived.Add(uint64(res.Count))
+		r.addLocked(buf[:res.Count])
+	}
+	ep.Shutdown(tcpip.ShutdownRead)
 }
 
 func (d *description) shutdownDatagram(how How) error {

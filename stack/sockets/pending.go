@@ -38,10 +38,14 @@ func (d *description) pullError() {
 	case tcp.StateError:
 		for range maxEndpointErrors {
 			terr := ep.LastError()
-			if terr == nil {
+			switch terr.(type) {
+			case nil:
 				return
+			case *tcpip.ErrConnectionAborted: // data came after both directions were shut
+				d.setError(ECONNRESET)
+			default:
+				d.setError(errnoOf(terr))
 			}
-			d.setError(errnoOf(terr))
 		}
 	case tcp.StateClose:
 		// A reset after the peer's FIN is no error of the connection to netstack;

@@ -18,7 +18,10 @@ type watch struct {
 	entry  waiter.Entry
 	poller *Poller
 	sock   *Socket
-	want   PollEvents // guarded by the Poller's scan
+
+	// Guarded by the Poller's scan.
+	want PollEvents
+	seen PollEvents // of want, at the last look
 
 	// Guarded by the Poller's mu.
 	prev, next *watch
@@ -34,29 +37,25 @@ func (w *watch) NotifyEvent(why waiter.EventMask) {
 	w.poller.wake()
 }
 
-// look returns what to report about a socket to which why has happened. An
-// edge-triggered one is not reported for what was not waited for.
+// look returns what to report about a socket to which why has happened: what is
+// wanted of what it is ready for. If it is edge-triggered, what was not wanted
+// and changes nothing that was is no reason to report it. The caller holds scan.
 func (w *watch) look(why waiter.EventMask) PollEvents {
 	ev := w.sock.ready() & (w.want&^pollModes | pollAlways)
-	if w.want&EPOLLET != 0 {
-		ev = ev.after(why)
-	}
-	return ev
-}
-
-// after returns e if one of its events can be the consequence of why, else 0.
-func (e PollEvents) after(why waiter.EventMask) PollEvents {
-	can := pollAlways | POLLPRI
-	if why&waiter.ReadableEvents != 0 {
-		can |= pollReadable | POLLRDHUP
-	}
-	if why&waiter.WritableEvents != 0 {
-		can |= pollWritable | POLLWRBAND
-	}
-	if e&can != 0 || why&^(waiter.ReadableEvents|waiter.WritableEvents) != 0 {
-		return e
+	appeared := ev &^ w.seen
+	w.seen = ev
+	if w.want&EPOLLET == 0 || appeared != 0 || w.concerns(why) {
+		return ev
 	}
 	return 0
+}
+
+// concerns reports whether why announces something that is wanted. Netstack
+// announces the end of the data as something to read.
+func (w *watch) concerns(why waiter.EventMask) bool {
+	return why&waiter.ReadableEvents != 0 && w.want&pollReadable != 0 ||
+		why&waiter.WritableEvents != 0 && w.want&pollWritable != 0 ||
+		why&^(waiter.ReadableEvents|waiter.WritableEvents) != 0
 }
 
 // poll is the wait loop. It appends to found, up to its capacity, or any number

@@ -233,7 +233,10 @@ func (s *Socket) recvEnd(terr tcpip.Error) received {
 		return received{eof: true}
 	case *tcpip.ErrNotConnected:
 		return d.notConnected()
-	case *tcpip.ErrConnectionAborted, *tcpip.ErrAborted:
+	case *tcpip.ErrConnectionAborted: // data came after both directions were shut
+		d.takeError()
+		return received{err: ECONNRESET}
+	case *tcpip.ErrAborted:
 		return received{eof: true} // we reset it ourselves
 	}
 	d.takeError() // reported now, so SO_ERROR has nothing left to say (T1)
