@@ -119,3 +119,28 @@ func ExamplePoller_Register() {
 	// hello
 	// recv: [Errno 11] Resource temporarily unavailable
 }
+
+// Several goroutines share the sockets of a Poller: each takes some, and
+// EPOLLONESHOT keeps a socket from the others until Modify hands it back.
+func ExamplePoller_PollInto() {
+	host, _, s, end := arrivals()
+	defer end()
+
+	poller, _ := host.NewPoller()
+	defer poller.Close()
+	_ = poller.Register(s, sockets.POLLIN|sockets.EPOLLONESHOT)
+	some := make([]sockets.PollDesc, 4)
+	n, err := poller.PollInto(some, time.Second)
+	fmt.Println(n, some[0].Out, err)
+	n, _ = poller.PollInto(some, 0)
+	fmt.Println(n, "while it is worked on")
+	_ = poller.Modify(s, sockets.POLLIN|sockets.EPOLLONESHOT)
+	n, _ = poller.PollInto(some, 0)
+	fmt.Println(n, "when it is handed back")
+	fmt.Println(poller.Unregister(s), poller.Unregister(s))
+	// Output:
+	// 1 POLLIN <nil>
+	// 0 while it is worked on
+	// 1 when it is handed back
+	// <nil> epoll_ctl: [Errno 2] No such file or directory
+}

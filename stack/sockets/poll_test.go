@@ -356,6 +356,17 @@ var datagramStates = []pollState{
 			wantPoll(t, s, out)
 		}
 	}},
+	{"O18", "raw and packet", func(t *testing.T, a, b *sockets.Host) {
+		raw := mustSocket(t, a, sockets.AF_INET, sockets.SOCK_RAW, sockets.IPPROTO_UDP)
+		wantPoll(t, raw, out)
+		must[int](t)(udpSocket(t, b).SendTo([]byte("x"), sockets.Inet4{Host: addrA, Port: 9}))
+		wantPoll(t, raw, in|out)
+		must[[]byte](t)(raw.Recv(99))
+		wantPoll(t, raw, out)
+		wantErrno(t, raw.Shutdown(sockets.SHUT_RDWR), sockets.ENOTCONN)
+		wantPoll(t, raw, ended)
+		wantPoll(t, mustSocket(t, a, sockets.AF_PACKET, sockets.SOCK_DGRAM, 0), out)
+	}},
 	{"O20", "UDP error queue", func(t *testing.T, a, b *sockets.Host) {
 		s := udpSocket(t, a)
 		check(t, s.SetSockOptInt(sockets.SOL_IP, sockets.IP_RECVERR, 1))

@@ -12,7 +12,7 @@ import (
 
 // lostAfter is how long a wait may last before its wake-up is called lost. Who
 // waits looks once more in the end, so that only the time shows it.
-const lostAfter = 5 * time.Second
+const lostAfter = 20 * time.Second
 
 var errLost = errors.New("a wake-up was lost")
 
@@ -100,6 +100,33 @@ func TestWakeUpByArrival(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// TestWakeUpOfUnix races messages, and the end of the peer, with waits for them.
+func TestWakeUpOfUnix(t *testing.T) {
+	h, end := loopbackHost()
+	defer end()
+	for _, typ := range []sockets.Type{sockets.SOCK_STREAM, sockets.SOCK_DGRAM, sockets.SOCK_SEQPACKET} {
+		for name, wait := range waits {
+			t.Run(fmt.Sprint(name, " ", int(typ)), func(t *testing.T) {
+				p := newPoller(t, h)
+				for i := range rounds(2000) {
+					s, peer, err := h.SocketPair(sockets.AF_UNIX, typ, 0)
+					check(t, err)
+					check(t, compete(i, func() error { return wait(s) }, func() { peer.Send([]byte("x")) }))
+					must[[]byte](t)(s.Recv(1))
+					check(t, p.Register(s, in|rdhup|edge))
+					check(t, compete(i, func() error { return waitIn(p, s) }, func() { peer.Send([]byte("x")) }))
+					must[[]byte](t)(s.Recv(1))
+					if typ != sockets.SOCK_DGRAM { // which a peer's end does not show
+						check(t, compete(i, func() error { return waitIn(p, s) }, func() { peer.Close() }))
+					}
+					check(t, peer.Close())
+					check(t, s.Close())
+				}
+			})
+		}
 	}
 }
 
