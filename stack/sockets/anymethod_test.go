@@ -22,12 +22,6 @@ func TestAnyMethodWhileClosing(t *testing.T) {
 		"connected":  func(t *testing.T, a, b *sockets.Host) *sockets.Socket { s, _ := connected(t, a, b); return s },
 		"listening":  func(t *testing.T, a, b *sockets.Host) *sockets.Socket { l, _ := listener(t, a, addrA); return l },
 		"UDP":        func(t *testing.T, a, b *sockets.Host) *sockets.Socket { return correspond(t, a, b).to },
-		"raw": func(t *testing.T, a, b *sockets.Host) *sockets.Socket {
-			return mustSocket(t, a, sockets.AF_INET, sockets.SOCK_RAW, sockets.IPPROTO_ICMP)
-		},
-		"packet": func(t *testing.T, a, b *sockets.Host) *sockets.Socket {
-			return mustSocket(t, a, sockets.AF_PACKET, sockets.SOCK_DGRAM, 0)
-		},
 		"ping": func(t *testing.T, a, b *sockets.Host) *sockets.Socket {
 			return mustSocket(t, a, sockets.AF_INET, sockets.SOCK_DGRAM, sockets.IPPROTO_ICMP)
 		},
