@@ -175,3 +175,24 @@ func TestErrorKinds(t *testing.T) {
 		t.Errorf("a refusal is %v", refused)
 	}
 }
+
+// A receive that need not wait does not allocate, beyond what netstack does.
+func TestReceivingDoesNotAllocate(t *testing.T) {
+	if raceEnabled {
+		t.Skip("needs a build without the race detector, which empties pools")
+	}
+	a, b := pair(t)
+	client, server := connected(t, a, b)
+	u, to := udpSocket(t, a), udpSocket(t, b)
+	check(t, to.Bind(sockets.Inet4{Host: addrB, Port: 99}))
+	must[int](t)(client.Send([]byte("stays")))
+	must[int](t)(u.SendTo([]byte("stays"), sockets.Inet4{Host: addrB, Port: 99}))
+	awaitReadable(t, server, 5)
+	awaitReadable(t, to, 5)
+	buf, peek := make([]byte, 5), []sockets.CallOption{sockets.MSG_PEEK}
+	for name, s := range map[string]*sockets.Socket{"TCP": server, "UDP": to} {
+		if n := testing.AllocsPerRun(1000, func() { s.RecvInto(buf, peek...) }); n >= 1 {
+			t.Errorf("%s: %v allocations for each receive", name, n)
+		}
+	}
+}
