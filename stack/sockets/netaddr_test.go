@@ -330,17 +330,20 @@ func TestAddrInfo(t *testing.T) {
 	}
 }
 
-// NSPR does not pass AI_ADDRCONFIG on for the names of the host itself: here it
-// would leave nothing, since there is only a loopback interface.
+// NSPR does not pass AI_ADDRCONFIG on for the names of the host itself: here,
+// where there is no IPv6 but on the loopback interface, it would hide ::1.
 func TestAddrInfoOfLocalhost(t *testing.T) {
-	h, end := documentHost()
-	defer end()
+	left, right := link.NewPipe(link.PipeConfig{})
+	t.Cleanup(right.Close)
+	s, err := stack.New(stack.Config{NICs: []stack.NIC{{Link: left, Addrs: []netip.Prefix{netip.MustParsePrefix(addrA + "/24")}}}})
+	check(t, err)
+	h, err := sockets.New(sockets.Config{Stack: s, Hosts: netdb.ParseHosts([]byte("127.0.0.1 localhost\n::1 localhost\n"))})
+	check(t, err)
+	t.Cleanup(func() { h.Close(); s.Close() })
 	info, err := h.NewAddrInfo("LocalHost", sockets.AF_UNSPEC, sockets.PR_AI_ADDRCONFIG)
 	check(t, err)
-	for _, a := range info.All() {
-		if addr, _ := netip.ParseAddr(a.Address()); !addr.IsLoopback() {
-			t.Errorf("localhost is %v", a)
-		}
+	if info.Len() != 2 {
+		t.Errorf("localhost has %d addresses", info.Len())
 	}
 }
 

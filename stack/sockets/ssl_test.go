@@ -327,12 +327,13 @@ func TestSSLReadsWhileItWrites(t *testing.T) {
 	s := dial(t, h, "www.verisign.com")
 	o, err := h.SSL(s, &sockets.SSLOptions{RootCAs: ca.pool})
 	check(t, err)
-	want := randomBytes(12, 16<<20)
+	want := randomBytes(12, 48<<20) // more than all buffers on the way hold
 	errs := make(chan error, 1)
 	go func() {
 		_, err := o.Write(want)
 		errs <- errors.Join(err, o.Close())
 	}()
+	awaitBlocked(t, "SendAll") // the server cannot write, so it does not read
 	if got := must[[]byte](t)(o.ReadAll()); !bytes.Equal(got, want) {
 		t.Errorf("%d bytes came back, want %d, or other ones", len(got), len(want))
 	}

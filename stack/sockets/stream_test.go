@@ -499,6 +499,73 @@ func TestPartialReadWakesOthers(t *testing.T) {
 	}
 }
 
+// Poll sees the bytes that a waiting read has taken out of the queue, at whatever
+// moment it looks.
+func TestPartialReadWakesPoll(t *testing.T) {
+	a, b := pair(t)
+	client, server := connected(t, a, b)
+	const rounds = 2000
+	done := make(chan error, 1)
+	go func() { done <- second(server.ReadN(1 << 30)) }()
+	awaitBlocked(t, "ReadN")
+	for i := range rounds {
+		ready := make(chan int, 1)
+		go func() {
+			n, _ := b.Poll([]sockets.PollDesc{{Sock: server, In: sockets.POLLIN}}, 20*time.Second)
+			ready <- n
+		}()
+		must[int](t)(client.Send([]byte{byte(i)}))
+		if n := <-ready; n != 1 {
+			t.Fatalf("round %d: poll sleeps although there is a byte", i)
+		}
+		if p := must[[]byte](t)(server.Recv(1)); p[0] != byte(i) {
+			t.Fatalf("round %d: received %v", i, p)
+		}
+	}
+	check(t, server.Close())
+	wantErrno(t, <-done, sockets.EBADF)
+}
+
+// MSG_WAITALL that an error cuts short gives what came, and the next call the
+// error.
+func TestWaitAllKeepsTheError(t *testing.T) {
+	a, b := pair(t)
+	client, server := connected(t, a, b)
+	must[int](t)(client.Send([]byte("abc")))
+	got := make(chan []byte, 1)
+	go func() { p, _ := server.Recv(6, sockets.MSG_WAITALL); got <- p }()
+	awaitBlocked(t, "recv")
+	check(t, client.SetSockOpt(sockets.SOL_SOCKET, sockets.SO_LINGER, []byte{1, 0, 0, 0, 0, 0, 0, 0}))
+	check(t, client.Close())
+	if p := <-got; string(p) != "abc" {
+		t.Errorf("received %q", p)
+	}
+	_, err := server.Recv(6)
+	wantErrno(t, err, sockets.ECONNRESET)
+	if p := must[[]byte](t)(server.Recv(6)); len(p) != 0 {
+		t.Errorf("in the end %q", p)
+	}
+}
+
+// A read takes nothing beyond what it returns: the rest is the socket's unread
+// data, which resets the connection when it closes, and so is what a read found
+// that ran out of time.
+func TestUnreadRestResets(t *testing.T) {
+	a, b := pair(t)
+	for _, sent := range []string{"line\nrest", "half a line"} {
+		client, server := connected(t, a, b)
+		must[int](t)(client.Send([]byte(sent)))
+		awaitReadable(t, server, len(sent))
+		check(t, server.SetTimeout(20*time.Millisecond))
+		if _, err := server.ReadLine(0); err != nil && !errors.Is(err, sockets.ErrTimeout) {
+			t.Error(err)
+		}
+		check(t, server.Close())
+		_, err := client.Recv(1)
+		wantErrno(t, err, sockets.ECONNRESET)
+	}
+}
+
 // Disconnecting forgets the stream, what was read ahead of it included.
 func TestDisconnectDropsAhead(t *testing.T) {
 	a, b := pair(t)

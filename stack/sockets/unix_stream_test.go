@@ -31,7 +31,7 @@ func TestUnixStreamReads(t *testing.T) {
 	if p := must[[]byte](t)(b.Recv(1)); string(p) != "t" {
 		t.Errorf("received %q", p)
 	}
-	must[int](t)(a.Write([]byte("o\n0123456789")))
+	must[int](t)(a.Write([]byte("o\n0123456789\n")))
 	if p := must[[]byte](t)(b.ReadLine(0)); string(p) != "wo\n" {
 		t.Errorf("line %q", p)
 	}
@@ -41,8 +41,8 @@ func TestUnixStreamReads(t *testing.T) {
 	passed := udpSocket(t, h)
 	rights := sockets.ControlMessage{Level: sockets.SOL_SOCKET, Type: sockets.SCM_RIGHTS, Data: []byte{byte(passed.Fileno()), 0, 0, 0}}
 	must[int](t)(a.SendMsg(&sockets.Msg{Buffers: [][]byte{[]byte("x\n")}, Control: []sockets.ControlMessage{rights}}))
-	if p := must[[]byte](t)(b.ReadN(6)); string(p) != "456789" {
-		t.Errorf("ReadN: %q", p)
+	if p := must[[]byte](t)(b.ReadLine(0)); string(p) != "456789\n" {
+		t.Errorf("line %q", p)
 	}
 	m := must[*sockets.Msg](t)(b.RecvMsg([][]byte{make([]byte, 9)}, 100))
 	if m.N != 2 || len(m.Control) != 1 {
