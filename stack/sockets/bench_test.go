@@ -2,6 +2,7 @@ package sockets_test
 
 import (
 	"bytes"
+	"fmt"
 	"testing"
 
 	"gvisor.dev/gvisor/pkg/tcpip"
@@ -57,6 +58,31 @@ func BenchmarkUDPEndpointLoopback(b *testing.B) {
 		*w = buf
 		if _, terr := ep.Read(w, tcpip.ReadOptions{}); terr != nil {
 			b.Fatal(terr)
+		}
+	}
+}
+
+// BenchmarkUnix sends and receives messages of a stream and of a datagram socket
+// on one goroutine, without a wait.
+func BenchmarkUnix(b *testing.B) {
+	h, end := loopbackHost()
+	defer end()
+	for _, size := range []int{1, 1 << 10, 32 << 10} {
+		for name, typ := range map[string]sockets.Type{"stream": sockets.SOCK_STREAM, "datagram": sockets.SOCK_DGRAM} {
+			b.Run(fmt.Sprint(name, "/", size), func(b *testing.B) {
+				from, to := socketPair(b, h, sockets.AF_UNIX, typ)
+				buf := make([]byte, size)
+				b.SetBytes(int64(size))
+				b.ReportAllocs()
+				for b.Loop() {
+					if _, err := from.Send(buf); err != nil {
+						b.Fatal(err)
+					}
+					if _, err := to.RecvInto(buf); err != nil {
+						b.Fatal(err)
+					}
+				}
+			})
 		}
 	}
 }

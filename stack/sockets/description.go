@@ -25,13 +25,12 @@ type description struct {
 	kind      sockets  // exactly one bit: what options and calls it has
 	transport tcpip.TransportProtocolNumber
 
+	refs atomic.Int32 // stands here, as soErr does, to leave no gap: there are many descriptions
+
 	wq *waiter.Queue // the same for every endpoint of the description
 	ep atomic.Pointer[endpoint]
 
-	refs    atomic.Int32
 	timeout atomic.Int64 // time.Duration: NoTimeout, 0 = non-blocking, or the limit
-
-	soErr atomic.Int32 // an Errno that no call has told yet; see pending.go
 
 	in   *inbox      // received datagrams; nil for a socket of streams
 	unix *unixSocket // of an AF_UNIX socket, which has no endpoint
@@ -49,6 +48,7 @@ type description struct {
 	rdShut, wrShut atomic.Bool // Shutdown
 
 	ghost atomic.Uint32 // port that the socket had before it was unbound; see localAddr
+	soErr atomic.Int32  // an Errno that no call has told yet; see pending.go
 
 	rcvTimeo, sndTimeo atomic.Int64 // time.Duration: 0 = none, negative = at once
 

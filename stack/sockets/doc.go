@@ -49,11 +49,15 @@
 // name, DialContext and CreateConnection. The services and protocols are built
 // in.
 //
+// AF_UNIX sockets live in the Host's memory and pass messages, and descriptors,
+// from one to another without netstack. A Socket that a program forgets is
+// closed when the garbage collector finds it, and logged: it is a safety net.
+//
 // # Limits
 //
-// There are TCP, UDP, ping, raw, packet and AF_UNIX sockets; AF_NETLINK
-// and others are refused, as are options that the table does not have. The
-// loopback interface has no Ethernet header, and source filters of groups are
+// There are TCP, UDP, ping, raw, packet and, within one Host,
+// AF_UNIX sockets; AF_NETLINK and others are refused, as are options that the
+// table does not have. The loopback interface has no Ethernet header, and source filters of groups are
 // the socket's alone: routers are not told of senders.
 // Netstack has no urgent data, so MSG_OOB is refused. Descriptor numbers belong to
 // a Host; the operating system does not know them.

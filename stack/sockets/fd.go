@@ -3,7 +3,6 @@ package sockets
 import (
 	"log/slog"
 	"runtime"
-	"weak"
 )
 
 // Descriptor numbers belong to a Host and mean nothing to the operating system.
@@ -127,21 +126,19 @@ func (h *Host) number(d *description) (int, Errno) {
 
 // A forgotten is what is left of a Socket that became unreachable.
 type forgotten struct {
-	h  *Host
 	d  *description
 	fd int
-	s  weak.Pointer[Socket]
 }
 
 // watchLocked makes the garbage collector close s if the program forgets it. The
 // table's lock is held.
 func (s *Socket) watchLocked() {
-	s.cleanup = runtime.AddCleanup(s, forgotten.close, forgotten{s.host, s.d, s.Fileno(), weak.Make(s)})
+	s.cleanup = runtime.AddCleanup(s, forgotten.close, forgotten{s.d, s.Fileno()})
 }
 
 // close is Close for nobody: the reference goes as if there had been a Close.
 func (f forgotten) close() {
-	if !f.h.table.forget(f.fd, f.s) {
+	if !f.d.host.table.forget(f.fd, f.d) {
 		return // the Host was closed first
 	}
 	slog.Warn("sockets: a socket was forgotten without being closed", "fd", f.fd)

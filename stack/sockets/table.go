@@ -18,8 +18,9 @@ const maxFDs = 1 << 20
 type table struct {
 	mu     sync.Mutex
 	base   int
-	slots  []slot // by number less base
-	free   int    // no number below base+free is free
+	slots  []slot          // by number less base
+	held   map[int]*Socket // by number: those that no Socket of the program's stands for
+	free   int             // no number below base+free is free
 	closed bool
 }
 
@@ -27,7 +28,6 @@ type table struct {
 type slot struct {
 	d    *description
 	sock weak.Pointer[Socket]
-	held *Socket // of a number that no Socket of the program's stands for; nil otherwise
 }
 
 func (t *table) init(base int) {
@@ -55,16 +55,23 @@ func (t *table) add(s *Socket, hold bool) error {
 	if t.free == len(t.slots) {
 		t.slots = append(t.slots, slot{})
 	}
-	entry := slot{d: s.d, sock: weak.Make(s)}
-	s.fd.Store(int64(t.base + t.free))
+	fd := t.base + t.free
+	s.fd.Store(int64(fd))
 	if hold {
-		entry.held = s
+		t.holdLocked(fd, s)
 	} else {
 		s.watchLocked()
 	}
-	t.slots[t.free] = entry
+	t.slots[t.free] = slot{d: s.d, sock: weak.Make(s)}
 	t.free++
 	return nil
+}
+
+func (t *table) holdLocked(fd int, s *Socket) {
+	if t.held == nil {
+		t.held = map[int]*Socket{}
+	}
+	t.held[fd] = s
 }
 
 // slotOf returns the slot of a number, nil where there is none.
@@ -90,25 +97,29 @@ func (t *table) remove(s *Socket) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	s.cleanup.Stop()
-	t.removeLocked(int(s.fd.Swap(-1)), weak.Make(s))
+	fd := int(s.fd.Swap(-1))
+	if e := t.slotOf(fd); e != nil && e.sock == weak.Make(s) {
+		t.freeLocked(fd)
+	}
 }
 
-// forget frees the number of a Socket that is gone, and reports whether it still
-// had it.
-func (t *table) forget(fd int, s weak.Pointer[Socket]) bool {
+// forget frees the number of a Socket that is gone, unless close has done so.
+// Nobody else can: until now the number was taken.
+func (t *table) forget(fd int, d *description) bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	return t.removeLocked(fd, s)
-}
-
-func (t *table) removeLocked(fd int, s weak.Pointer[Socket]) bool {
 	e := t.slotOf(fd)
-	if e == nil || e.sock != s {
+	if e == nil || e.d != d {
 		return false
 	}
-	*e = slot{}
-	t.free = min(t.free, fd-t.base)
+	t.freeLocked(fd)
 	return true
+}
+
+func (t *table) freeLocked(fd int) {
+	t.slots[fd-t.base] = slot{}
+	delete(t.held, fd)
+	t.free = min(t.free, fd-t.base)
 }
 
 // exchange gives the number of s to n, which the table holds from now on. It
@@ -122,7 +133,8 @@ func (t *table) exchange(s, n *Socket) int {
 	if e == nil || e.sock != weak.Make(s) {
 		return -1
 	}
-	*e = slot{d: n.d, sock: weak.Make(n), held: n}
+	*e = slot{d: n.d, sock: weak.Make(n)}
+	t.holdLocked(fd, n)
 	n.fd.Store(int64(fd))
 	return fd
 }
@@ -136,8 +148,8 @@ func (t *table) take(fd int) *Socket {
 		return nil
 	}
 	s := e.sock.Value()
-	if e.held != nil {
-		e.held = nil
+	if t.held[fd] != nil {
+		delete(t.held, fd)
 		s.watchLocked()
 	}
 	return s

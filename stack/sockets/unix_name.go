@@ -16,6 +16,13 @@ const maxUnixName = 108
 // Names belong to one Host. A path is a string that is compared byte by byte, up
 // to its first zero byte: there is no file behind it, no directory has to exist,
 // and no permission is checked.
+//
+// Errors of Bind are EADDRINUSE, also for the path of a socket that has closed,
+// and EINVAL on a socket that is bound. Of Connect and SendTo they are ENOENT for
+// a path that was never bound, ECONNREFUSED when nobody listens there any more,
+// EPROTOTYPE for another type of socket, EPERM for a datagram socket that is
+// connected to another, and EAGAIN on a non-blocking socket when the listener's
+// backlog or the receiver's queue is full.
 type UnixAddr struct{ Name string }
 
 // Family returns AF_UNIX.
