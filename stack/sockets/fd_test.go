@@ -200,11 +200,14 @@ func TestForgottenSocketIsClosed(t *testing.T) {
 			t.Errorf("Recv = %q, %v, want the end", p, err)
 		}
 	}()
-	for {
+	for end := time.Now().Add(20 * time.Second); ; {
 		runtime.GC()
 		select {
 		case <-ended:
 		default:
+			if time.Now().After(end) {
+				t.Fatal("the garbage collector has not closed it")
+			}
 			continue
 		}
 		break

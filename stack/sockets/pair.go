@@ -1,5 +1,7 @@
 package sockets
 
+import "net/netip"
+
 // SocketPair makes two sockets that are connected with each other
 // (socketpair(2)). AF_UNIX has SOCK_STREAM, SOCK_DGRAM and SOCK_SEQPACKET.
 // AF_INET with SOCK_STREAM is NewTCPPair, which Linux refuses and Python's
@@ -52,15 +54,23 @@ func (h *Host) tcpPeer(a *Socket) (*Socket, error) {
 	if err := a.connect(l.localAddr(), &c); err != nil {
 		return nil, a.error("socketpair", err)
 	}
-	for own := a.localAddr(); ; {
-		b, peer, err := l.Accept(Within(NoTimeout))
+	b, err := l.acceptFrom(a.localAddr())
+	if err == nil {
+		b.d.timeout.Store(a.d.timeout.Load())
+	}
+	return b, err
+}
+
+// acceptFrom accepts the connection from a peer and closes those from others.
+func (s *Socket) acceptFrom(own netip.AddrPort) (*Socket, error) {
+	for {
+		n, peer, err := s.Accept(Within(NoTimeout))
 		if err != nil {
 			return nil, err
 		}
 		if ap, ok := peer.(Inet4).AddrPort(); ok && ap == own {
-			b.d.timeout.Store(a.d.timeout.Load())
-			return b, nil
+			return n, nil
 		}
-		b.Close() // somebody else's
+		n.Close() // somebody else's
 	}
 }

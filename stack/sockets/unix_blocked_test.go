@@ -134,6 +134,9 @@ func TestUnixTimeouts(t *testing.T) {
 	check(t, a.SetSockOpt(sockets.SOL_SOCKET, sockets.SO_RCVTIMEO, timeval))
 	_, err := a.Recv(1)
 	wantErrno(t, err, sockets.EAGAIN)
+	check(t, a.SetSockOpt(sockets.SOL_SOCKET, sockets.SO_SNDTIMEO, timeval))
+	_, err = a.Send([]byte("x"))
+	wantErrno(t, err, sockets.EAGAIN)
 	check(t, b.SetTimeout(time.Millisecond))
 	if p, err := b.Recv(1<<22, sockets.MSG_WAITALL); err != nil || len(p) == 0 {
 		t.Errorf("MSG_WAITALL past the timeout: %d bytes, %v", len(p), err)

@@ -275,3 +275,34 @@ func TestUnixOptions(t *testing.T) {
 		wantErrno(t, err, sockets.EOPNOTSUPP)
 	}
 }
+
+// TestUnixPoller checks that an edge-triggered Poller hears of each message, and
+// of room in a queue of another socket.
+func TestUnixPoller(t *testing.T) {
+	h, _ := pair(t)
+	p := must[*sockets.Poller](t)(h.NewPoller())
+	defer p.Close()
+	a, b := socketPair(t, h, sockets.AF_UNIX, sockets.SOCK_STREAM)
+	check(t, p.Register(b, sockets.POLLIN|sockets.EPOLLET))
+	for range 2 {
+		check(t, must2(a.Send([]byte("x"))))
+		if got := must[[]sockets.PollDesc](t)(p.Poll(0)); len(got) != 1 || got[0].Sock != b {
+			t.Errorf("after a message: %v", got)
+		}
+		if got := must[[]sockets.PollDesc](t)(p.Poll(0)); len(got) != 0 {
+			t.Errorf("without another: %v", got)
+		}
+	}
+	r := bound(t, h, sockets.SOCK_DGRAM, "\x00r")
+	s := unixSocket(t, h, sockets.SOCK_DGRAM)
+	check(t, s.Connect(sockets.UnixAddr{Name: "\x00r"}))
+	fill(t, s, 1)
+	check(t, p.Register(s, sockets.POLLOUT|sockets.EPOLLET))
+	if got := must[[]sockets.PollDesc](t)(p.Poll(0)); len(got) != 0 {
+		t.Errorf("a full queue is writable: %v", got)
+	}
+	check(t, recvTimes(r, 1))
+	if got := must[[]sockets.PollDesc](t)(p.Poll(0)); len(got) != 1 || got[0].Sock != s {
+		t.Errorf("after room was made: %v", got)
+	}
+}
