@@ -55,9 +55,10 @@ func TestUnixWaits(t *testing.T) {
 		}},
 		{"datagram send to a full queue", "sendUnix", func(t *testing.T) (*sockets.Socket, func() error, func() error) {
 			r := bound(t, h, sockets.SOCK_DGRAM, fmt.Sprint("\x00", t.Name()))
-			s := unixSocket(t, h, sockets.SOCK_DGRAM)
+			s, other := unixSocket(t, h, sockets.SOCK_DGRAM), unixSocket(t, h, sockets.SOCK_DGRAM)
 			check(t, s.Connect(must[sockets.Sockaddr](t)(r.GetSockName())))
-			if n := fill(t, s, 1); n != 11 {
+			check(t, other.Connect(must[sockets.Sockaddr](t)(r.GetSockName())))
+			if n := fill(t, other, 1); n != 11 {
 				t.Errorf("the queue took %d datagrams, want 11", n)
 			}
 			return s, func() error { return must2(s.Send([]byte("x"))) }, func() error { return recvTimes(r, 1) }
@@ -110,6 +111,60 @@ func TestUnixWaits(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestUnixBlockedByClosed closes what calls wait for.
+func TestUnixBlockedByClosed(t *testing.T) {
+	h, _ := pair(t)
+	for _, tc := range []struct {
+		op  string
+		typ sockets.Type
+	}{{"connectUnix", sockets.SOCK_STREAM}, {"sendUnix", sockets.SOCK_DGRAM}} {
+		r := unixSocket(t, h, tc.typ)
+		check(t, r.Bind(sockets.UnixAddr{}))
+		name := must[sockets.Sockaddr](t)(r.GetSockName())
+		s := unixSocket(t, h, tc.typ)
+		call := func() error { return s.Connect(name) }
+		if tc.typ == sockets.SOCK_STREAM {
+			check(t, r.Listen(0))
+			check(t, unixSocket(t, h, tc.typ).Connect(name))
+		} else {
+			other := unixSocket(t, h, tc.typ)
+			check(t, other.Connect(name))
+			fill(t, other, 1)
+			call = func() error { return must2(s.SendTo([]byte("x"), name)) }
+		}
+		got := make(chan error)
+		go func() { got <- call() }()
+		awaitBlocked(t, tc.op)
+		check(t, r.Close())
+		wantErrno(t, <-got, sockets.ECONNREFUSED)
+	}
+}
+
+// TestUnixUnreadElsewhere lets a sender wait whose buffer is mostly taken by
+// datagrams that nobody reads. It must go on when those that somebody reads are
+// read, although three quarters of the buffer will never be free.
+func TestUnixUnreadElsewhere(t *testing.T) {
+	h, _ := pair(t)
+	idle, busy := bound(t, h, sockets.SOCK_DGRAM, "idle"), bound(t, h, sockets.SOCK_DGRAM, "busy")
+	s := unixSocket(t, h, sockets.SOCK_DGRAM)
+	p := make([]byte, 20_000)
+	for range 6 { // more than half of the buffer
+		check(t, must2(s.SendTo(p, sockets.UnixAddr{Name: "idle"})))
+	}
+	sent := 0
+	for ; ; sent++ {
+		if _, err := s.SendTo(p, sockets.UnixAddr{Name: "busy"}, sockets.MSG_DONTWAIT); err != nil {
+			break
+		}
+	}
+	got := make(chan error)
+	go func() { got <- must2(s.SendTo(p, sockets.UnixAddr{Name: "busy"})) }()
+	awaitBlocked(t, "sendUnix")
+	check(t, recvTimes(busy, sent))
+	check(t, <-got)
+	check(t, recvTimes(idle, 6))
 }
 
 func recvTimes(s *sockets.Socket, n int) error {
