@@ -55,10 +55,10 @@
 //
 // # Limits
 //
-// There are TCP, UDP, ping, raw, packet and, within one Host,
-// AF_UNIX sockets; AF_NETLINK and others are refused, as are options that the
-// table does not have. The loopback interface has no Ethernet header, and source filters of groups are
-// the socket's alone: routers are not told of senders.
-// Netstack has no urgent data, so MSG_OOB is refused. Descriptor numbers belong to
-// a Host; the operating system does not know them.
+// There are TCP, UDP, ping, raw, packet and, within one Host, AF_UNIX sockets;
+// AF_NETLINK and others are refused, as are options that the table does not
+// have. The loopback interface has no Ethernet header, and source filters of
+// groups are the socket's alone: routers are not told of senders. Netstack has no
+// urgent data, so MSG_OOB is refused. Descriptor numbers belong to a Host; the
+// operating system does not know them.
 package sockets
