@@ -40,10 +40,8 @@ type description struct {
 	reading  readahead              // of a stream
 	peerName atomic.Pointer[string] // the name that Connect was given, nil for an address
 
-	raw    *rawState                 // of raw and ping sockets, else nil
-	packet *packetState              // of packet sockets, else nil
-	multi  atomic.Pointer[multicast] // nil until a multicast option is set
-	filter atomic.Pointer[program]   // SO_ATTACH_FILTER
+	raw   *rawState                 // of raw and ping sockets, else nil
+	multi atomic.Pointer[multicast] // nil until a multicast option is set
 
 	rdShut, wrShut atomic.Bool // Shutdown
 
@@ -277,7 +275,7 @@ func (d *description) release() {
 	d.mu.Lock() // from here on replaceLocked leaves the endpoint alone
 	ep := d.ep.Load()
 	d.leaveAll()
-	if d.packet != nil {
+	if d.kind == onPacket {
 		d.leaveAllPackets()
 	}
 	d.mu.Unlock()

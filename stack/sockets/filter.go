@@ -15,11 +15,11 @@ func (d *description) admits(dg *datagram) bool {
 	if d.kind == onRaw && !d.admitsRaw(dg) || d.kind == onPacket && !d.admitsPacket(dg) {
 		return false
 	}
-	if f := d.filter.Load(); f != nil && !f.pass(d, dg) {
+	if f := d.in.filter.Load(); f != nil && !f.pass(d, dg) {
 		return false
 	}
 	if d.kind == onPacket {
-		d.packet.received.Add(1)
+		d.in.packet.received.Add(1)
 	}
 	return true
 }

@@ -3,6 +3,7 @@ package sockets
 import (
 	"net/netip"
 	"sync"
+	"sync/atomic"
 
 	"gvisor.dev/gvisor/pkg/tcpip"
 	"gvisor.dev/gvisor/pkg/waiter"
@@ -19,6 +20,9 @@ import (
 type inbox struct {
 	d     *description
 	entry waiter.Entry
+
+	packet *packetState            // of a packet socket, else nil
+	filter atomic.Pointer[program] // SO_ATTACH_FILTER
 
 	feeding sync.Mutex // one goroutine at a time moves datagrams, in order
 	filling letterWriter
@@ -54,6 +58,9 @@ type datagram struct {
 
 func (d *description) newInbox() {
 	d.in = &inbox{d: d}
+	if d.kind == onPacket {
+		d.in.packet = new(packetState)
+	}
 	d.in.entry.Init(d.in, waiter.ReadableEvents|waiter.EventErr|waiter.EventHUp)
 	d.wq.EventRegister(&d.in.entry)
 }

@@ -26,7 +26,7 @@ func detachFilter(d *description, _ tcpip.Endpoint, _ []byte) Errno {
 	switch {
 	case d.filterLocked():
 		return EPERM
-	case d.filter.Swap(nil) == nil:
+	case d.in == nil || d.in.filter.Swap(nil) == nil:
 		return ENOENT
 	}
 	return 0
@@ -44,7 +44,10 @@ const (
 )
 
 func getFilter(d *description, _ tcpip.Endpoint) ([]byte, Errno) {
-	if p := d.filter.Load(); p != nil {
+	if d.in == nil {
+		return []byte{}, 0
+	}
+	if p := d.in.filter.Load(); p != nil {
 		return append([]byte(nil), p.raw...), 0
 	}
 	return []byte{}, 0
@@ -61,7 +64,7 @@ func setFilter(d *description, _ tcpip.Endpoint, v []byte) Errno {
 	if !ok {
 		return EINVAL
 	}
-	d.filter.Store(p)
+	d.in.filter.Store(p)
 	return 0
 }
 

@@ -15,23 +15,23 @@ var packetOptions = map[optionKey]*option{
 		get: func(d *description, _ tcpip.Endpoint) ([]byte, Errno) { return d.packetStatistics(), 0 }},
 	{SOL_PACKET, PACKET_IGNORE_OUTGOING}: {name: "PACKET_IGNORE_OUTGOING", only: onPacket, size: 4,
 		get: func(d *description, _ tcpip.Endpoint) ([]byte, Errno) {
-			return intBytes(oneIf(d.packet.ignoreOutgoing.Load())), 0
+			return intBytes(oneIf(d.in.packet.ignoreOutgoing.Load())), 0
 		},
 		set: func(d *description, _ tcpip.Endpoint, v []byte) Errno {
 			n := intValue(v)
 			if n != 0 && n != 1 {
 				return EINVAL
 			}
-			d.packet.ignoreOutgoing.Store(n != 0)
+			d.in.packet.ignoreOutgoing.Store(n != 0)
 			return 0
 		}},
 	// There is no queueing discipline to bypass.
 	{SOL_PACKET, PACKET_QDISC_BYPASS}: {name: "PACKET_QDISC_BYPASS", only: onPacket, size: 4,
 		get: func(d *description, _ tcpip.Endpoint) ([]byte, Errno) {
-			return intBytes(oneIf(d.packet.bypass.Load())), 0
+			return intBytes(oneIf(d.in.packet.bypass.Load())), 0
 		},
 		set: func(d *description, _ tcpip.Endpoint, v []byte) Errno {
-			d.packet.bypass.Store(intValue(v) != 0)
+			d.in.packet.bypass.Store(intValue(v) != 0)
 			return 0
 		}},
 }
@@ -39,8 +39,8 @@ var packetOptions = map[optionKey]*option{
 // packetStatistics is a struct tpacket_stats; reading it starts the count anew.
 func (d *description) packetStatistics() []byte {
 	drops := d.in.dropped()
-	before := d.packet.dropsTold.Swap(drops)
-	b := binary.LittleEndian.AppendUint32(nil, d.packet.received.Swap(0))
+	before := d.in.packet.dropsTold.Swap(drops)
+	b := binary.LittleEndian.AppendUint32(nil, d.in.packet.received.Swap(0))
 	return binary.LittleEndian.AppendUint32(b, drops-before)
 }
 
@@ -85,9 +85,9 @@ func (d *description) joinPackets(v []byte) Errno {
 	if own := len(nic.LinkAddress()); size > own || exact && size != own {
 		return EINVAL
 	}
-	for i := range d.packet.joined {
-		if d.packet.joined[i].same(&m) {
-			d.packet.joined[i].count++
+	for i := range d.in.packet.joined {
+		if d.in.packet.joined[i].same(&m) {
+			d.in.packet.joined[i].count++
 			return 0
 		}
 	}
@@ -98,7 +98,7 @@ func (d *description) joinPackets(v []byte) Errno {
 	if m.typ == PACKET_MR_PROMISC {
 		m.leave = d.host.stack.Promiscuous(int(m.nic))
 	}
-	d.packet.joined = append(d.packet.joined, m)
+	d.in.packet.joined = append(d.in.packet.joined, m)
 	return 0
 }
 
@@ -106,14 +106,14 @@ func (d *description) joinPackets(v []byte) Errno {
 // is no such membership.
 func (d *description) leavePackets(v []byte) Errno {
 	m, _ := decodePacketMreq(v)
-	for i := range d.packet.joined {
-		j := &d.packet.joined[i]
+	for i := range d.in.packet.joined {
+		j := &d.in.packet.joined[i]
 		if !j.same(&m) {
 			continue
 		}
 		if j.count--; j.count == 0 {
 			j.leave()
-			d.packet.joined = append(d.packet.joined[:i], d.packet.joined[i+1:]...)
+			d.in.packet.joined = append(d.in.packet.joined[:i], d.in.packet.joined[i+1:]...)
 		}
 		break
 	}
@@ -122,8 +122,8 @@ func (d *description) leavePackets(v []byte) Errno {
 
 // leaveAllPackets ends the memberships of a socket that is closed.
 func (d *description) leaveAllPackets() {
-	for _, j := range d.packet.joined {
+	for _, j := range d.in.packet.joined {
 		j.leave()
 	}
-	d.packet.joined = nil
+	d.in.packet.joined = nil
 }

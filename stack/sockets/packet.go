@@ -30,7 +30,7 @@ func (d *description) checkPacketKind() error {
 	if d.typ != SOCK_RAW && d.typ != SOCK_DGRAM {
 		return &Error{Op: "socket", Num: ESOCKTNOSUPPORT}
 	}
-	d.kind, d.packet = onPacket, new(packetState)
+	d.kind = onPacket
 	return nil
 }
 
@@ -148,7 +148,7 @@ const etherTypeVLAN = 0x8100 // IEEE 802.1Q
 // writePacket is the Write of a packet socket. What it sends comes back to every
 // packet socket of ETH_P_ALL, but on Linux not to this one.
 func (d *description) writePacket(ep tcpip.Endpoint, r *gather, opts tcpip.WriteOptions) (int64, tcpip.Error) {
-	st := d.packet
+	st := d.in.packet
 	st.sending.Lock()
 	defer st.sending.Unlock()
 	sent := make([]byte, r.Len())
@@ -162,7 +162,7 @@ func (d *description) writePacket(ep tcpip.Endpoint, r *gather, opts tcpip.Write
 
 // admitsPacket is admits for packet sockets.
 func (d *description) admitsPacket(dg *datagram) bool {
-	st := d.packet
+	st := d.in.packet
 	if dg.link.PktType == PACKET_OUTGOING {
 		if st.ignoreOutgoing.Load() {
 			return false
