@@ -13,7 +13,7 @@ generate: ; go generate ./...
 check:    ; .ci/run
 race:     ; USERSTACK_REQUIRE=netns go test -race -timeout 12m ./...
 fuzz:     ; .ci/fuzz 60s
-soak:     ; USERSTACK_SOAK=10m USERSTACK_REQUIRE=netns go test -run 'Soak|Lossy' -timeout 60m -v ./testnet
+soak:     ; USERSTACK_SOAK=10m USERSTACK_REQUIRE=netns go test -run 'Soak|Lossy|Sequences' -timeout 60m -v ./testnet ./stack/sockets/internal/oracle
 bench:    bench-wires bench-layer bench-idle bench-names
 bench-wires: ; go run ./internal/benchtable -rounds 5
 bench-layer: ; go test -run '^$$' -bench 'TCP|UDP|Poller' -count 5 ./stack/sockets

@@ -18,7 +18,7 @@ var onlyIn = []struct {
 	dirs  []string // directories, with all below, that may import it; nil means any
 	tests bool     // tests may import it anywhere
 }{
-	{path: "unsafe", dirs: []string{"tun", "stack/link", "supervise/internal/seccomp"}},
+	{path: "unsafe", dirs: []string{"tun", "stack/link", "supervise/internal/seccomp", "stack/sockets/internal/oracle"}},
 	{path: "C"}, // see forbidden
 	{path: gvisor, dirs: []string{"stack", "testnet", "cmd/userstack", "supervise"}},
 	{path: "github.com/songgao/water", dirs: []string{"tun"}},

@@ -1,0 +1,288 @@
+package oracle
+
+import (
+	"flag"
+	"fmt"
+	"math"
+	"net/netip"
+	"os"
+	"runtime"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+	"gvisor.dev/gvisor/pkg/refs"
+
+	"github.com/userstack/userstack/stack"
+	"github.com/userstack/userstack/stack/link"
+	"github.com/userstack/userstack/stack/sockets"
+	"github.com/userstack/userstack/tun"
+	"github.com/userstack/userstack/tun/namespace"
+)
+
+func TestMain(m *testing.M) {
+	refs.SetLeakMode(refs.LeaksPanic)
+	code := m.Run()
+	if err := goleak.Find(); err != nil && code == 0 {
+		fmt.Fprintln(os.Stderr, err)
+		code = 1
+	}
+	refs.DoLeakCheck()
+	os.Exit(code)
+}
+
+// A lab is a network namespace and a Host that are alike: loopback, and one network in which nobody answers.
+type lab struct {
+	ns   *namespace.Namespace
+	host *sockets.Host
+	none *sockets.Socket // a closed socket of host
+
+	mu   sync.Mutex
+	base int // first port of the next program
+}
+
+const (
+	firstBase = 1024
+	basePorts = 16 // ports for each program
+)
+
+// silentNet are the addresses of the lab in the network in which nobody answers; the other end is place "silent".
+var silentNet = []netip.Prefix{netip.MustParsePrefix("10.99.0.1/24"), netip.MustParsePrefix("fd99::1/64")}
+
+func newLab(t testing.TB) *lab {
+	t.Helper()
+	ns, err := namespace.New(namespace.Config{Sysctl: map[string]string{
+		"net.ipv4.icmp_ratemask": "0", // no limit to the refusals of datagrams, of which there are thousands
+		"net.ipv6.icmp.ratemask": "2", // none but packet-too-big
+	}})
+	if err != nil {
+		if slices.Contains(strings.Split(os.Getenv("USERSTACK_REQUIRE"), ","), "netns") {
+			t.Fatal(err)
+		}
+		t.Skip(err)
+	}
+	t.Cleanup(func() { ns.Close() })
+	dev, err := ns.OpenTUN(tun.Config{Addrs: silentNet, Routes: []tun.Route{
+		{Dst: netip.MustParsePrefix("0.0.0.0/0")}, {Dst: netip.MustParsePrefix("::/0")},
+	}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { dev.Close() })
+	left, right := link.NewPipe(link.PipeConfig{})
+	s, err := stack.New(stack.Config{NICs: []stack.NIC{{Link: left, Addrs: silentNet}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { s.Close(); right.Close() })
+	s.GVisor().SetICMPLimit(math.MaxFloat64)
+	host, err := sockets.New(sockets.Config{Stack: s})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { host.Close() })
+	none, err := host.TCP()
+	if err != nil {
+		t.Fatal(err)
+	}
+	none.Close()
+	return &lab{ns: ns, host: host, none: none, base: firstBase}
+}
+
+// full reports whether the ports below the ephemeral ones are used up.
+func (l *lab) full() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.base+basePorts > ephemeralFirst
+}
+
+// A driver runs a program's steps on one kind of sockets.
+type driver interface {
+	call(step) string
+	look() []sight
+	close()
+}
+
+// drivers returns the two for one program: ours, and the kernel's.
+func (l *lab) drivers(family string) (driver, driver) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	base := l.base
+	l.base += basePorts
+	place := scene{family: family, base: base}
+	return &ours{host: l.host, scene: place, socks: map[string]*sockets.Socket{}, none: l.none},
+		&kernel{ns: l.ns, scene: place, fds: map[string]int{}}
+}
+
+// A sight is one thing that can be seen of a socket.
+type sight struct{ socket, what, value string }
+
+const (
+	// defaultPatience is how long the two sides may differ: longer than a delayed ACK and a retransmitted SYN.
+	defaultPatience = 3 * time.Second
+
+	// reruns are tries to see a difference again. One that does not show again is logged, and fails only a soak: the
+	// machine may have been too busy for longer than patience.
+	reruns = 2
+
+	// blockingPatience is how long a call in blocking mode waits for what may never come.
+	blockingPatience = 20 * time.Millisecond
+
+	// raceShare is how much less is done under the race detector, where all of it takes minutes. It has no divisor in
+	// common with the number of calls, so that each is made.
+	raceShare = 7
+
+	// spins are tries before a wait gives the processor away for longer.
+	spins = 200
+)
+
+var patience = flag.Duration("oracle.patience", defaultPatience, "how `long` the two sides may differ")
+
+// await calls done until it returns true, or patience ends.
+func await(limit time.Duration, done func() bool) bool {
+	var tick *time.Ticker
+	for i, end := 0, time.Now().Add(limit); ; i++ {
+		if done() {
+			return true
+		}
+		if i < spins {
+			runtime.Gosched()
+			continue
+		}
+		if time.Now().After(end) {
+			return false
+		}
+		if tick == nil {
+			tick = time.NewTicker(200 * time.Microsecond)
+			defer tick.Stop()
+		}
+		<-tick.C
+	}
+}
+
+// A difference is what one step showed on the two sides.
+type difference struct {
+	family, state string
+	step          step
+	what          string // "result", or a sight and its socket
+	ours, kernel  string
+}
+
+func (d difference) String() string {
+	return fmt.Sprintf("%s %s: %s: %s: ours %s, Linux %s", d.family, d.state, strings.Join(d.step, " "), d.what, d.ours, d.kernel)
+}
+
+// A run is one program on both sides.
+type run struct {
+	family, state string
+	o, k          driver
+	permits       *permits
+	diffs         []difference // those that are not permitted
+	permitted     bool         // one was: what follows it may differ as well
+}
+
+// allow reports whether a difference is permitted, and notes that there was one.
+func (r *run) allow(d difference) bool {
+	r.permitted = r.permitted || r.permits.allow(d)
+	return r.permitted
+}
+
+// step makes one call on both sides and compares. It returns false when going on makes no sense: after a difference,
+// permitted or not.
+func (r *run) step(s step) bool {
+	k, o := r.k.call(s), r.o.call(s)
+	d := difference{family: r.family, state: r.state, step: s, what: "result"}
+	same := func() bool {
+		d.ours, d.kernel = o, k
+		switch {
+		case o == k || r.allow(d):
+			return true
+		case o == "EAGAIN": // has changed nothing: what is missing may come yet
+			o = r.o.call(s)
+		case k == "EAGAIN":
+			k = r.k.call(s)
+		}
+		return false
+	}
+	limit := *patience
+	if o != "EAGAIN" && k != "EAGAIN" {
+		limit = 0
+	}
+	if !await(limit, same) {
+		r.diffs = append(r.diffs, d)
+		return false
+	}
+	return !r.permitted && r.settle(s)
+}
+
+// settle waits until every socket looks the same on both sides.
+func (r *run) settle(s step) bool {
+	var d difference
+	if await(*patience, func() bool {
+		o, k := r.o.look(), r.k.look()
+		if len(o) != len(k) {
+			d = difference{r.family, r.state, s, "open sockets", fmt.Sprint(len(o)), fmt.Sprint(len(k))}
+			return r.allow(d)
+		}
+		for i := range o {
+			if o[i] == k[i] {
+				continue
+			}
+			d = difference{r.family, r.state, s, o[i].what + " of " + o[i].socket, o[i].value, k[i].value}
+			if !r.allow(d) {
+				return false
+			}
+		}
+		return true
+	}) {
+		return !r.permitted
+	}
+	r.diffs = append(r.diffs, d)
+	return false
+}
+
+// program runs all of p, or as far as the two sides agree, and returns how many steps it ran.
+func (r *run) program(p program) int {
+	for i, s := range p {
+		if !r.step(s) {
+			return i
+		}
+	}
+	return len(p)
+}
+
+// labs hands out a lab, and a new one when its ports are used up.
+type labs struct {
+	t testing.TB
+
+	mu   sync.Mutex
+	last *lab
+}
+
+func (l *labs) get() *lab {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.last == nil || l.last.full() {
+		l.last = newLab(l.t)
+	}
+	return l.last
+}
+
+// confirm runs a program, and again when the sides differ, and returns the differences if they show twice.
+func confirm(t *testing.T, run func() []difference) []difference {
+	t.Helper()
+	first := run()
+	if len(first) == 0 || os.Getenv(soakVariable) != "" {
+		return first
+	}
+	for range reruns {
+		if again := run(); len(again) > 0 {
+			return again
+		}
+	}
+	t.Logf("once in %d runs: %v", 1+reruns, first)
+	return nil
+}
