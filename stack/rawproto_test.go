@@ -202,3 +202,23 @@ func TestMembershipReports(t *testing.T) {
 		check("leaving", toInclude)
 	}
 }
+
+// A router passes on what it does not speak.
+func TestUnknownProtocolIsForwarded(t *testing.T) {
+	in, out := newLink(), newLink()
+	newStack(t, stack.Config{Forwarding: stack.ForwardAll, NICs: []stack.NIC{
+		{Link: in, Addrs: prefixes("10.0.0.2/24", "fd00::2/64")}, {Link: out, Addrs: prefixes("10.1.0.2/24", "fd01::2/64")},
+	}})
+	for _, p := range [][]byte{
+		packet(peer4, netip.MustParseAddr("10.1.0.9"), gre, []byte("payload")),
+		packet(peer6, netip.MustParseAddr("fd01::9"), gre, []byte("payload")),
+		packet(peer4, netip.MustParseAddr("10.1.0.9"), gre, nil),
+	} {
+		out.Drain()
+		inject(in, p)
+		passed := sent(out)
+		if len(passed) != 1 || len(passed[0]) != len(p) || !bytes.HasSuffix(passed[0], p[20:]) && p[0]>>4 == 4 || !bytes.HasSuffix(passed[0], p[8:]) && p[0]>>4 == 6 {
+			t.Errorf("%x was passed on as %x", p, passed)
+		}
+	}
+}
