@@ -194,7 +194,7 @@ func (d *description) destination(dst netip.AddrPort) (tcpip.FullAddress, Errno)
 	if d.isTCP() && d.notUnicast(full) {
 		return full, ENETUNREACH // netstack would send SYNs until it times out (T18)
 	}
-	if d.dontRoute.Load() && d.viaGateway(full) {
+	if d.rules(dontRoute) && d.viaGateway(full) {
 		return full, ENETUNREACH
 	}
 	if forMany(full.Addr) {

@@ -22,10 +22,18 @@ type description struct {
 	family    Family
 	typ       Type
 	proto     Protocol // as given to Host.Socket
-	kind      sockets  // exactly one bit: what options and calls it has
 	transport tcpip.TransportProtocolNumber
+	kind      sockets // exactly one bit: what options and calls it has
 
-	refs atomic.Int32 // stands here, as soErr does, to leave no gap: there are many descriptions
+	// Small fields stand together: an idle socket is to cost 512 bytes at most.
+	phase          phase // what connect(2) has told; guarded by mu
+	refs           atomic.Int32
+	soErr          atomic.Int32  // an Errno that no call has told yet; see pending.go
+	rdShut, wrShut atomic.Bool   // Shutdown
+	ghost          atomic.Uint32 // port that the socket had before it was unbound; see localAddr
+	rcvBuf         atomic.Int32  // SO_RCVBUF, 0 until it is set
+	lowat          atomic.Int32  // SO_RCVLOWAT, 0 until it is set
+	sendRules      atomic.Uint32 // options that sending asks for; see sendrules.go
 
 	wq *waiter.Queue // the same for every endpoint of the description
 	ep atomic.Pointer[endpoint]
@@ -43,24 +51,12 @@ type description struct {
 	raw   *rawState                 // of raw and ping sockets, else nil
 	multi atomic.Pointer[multicast] // nil until a multicast option is set
 
-	rdShut, wrShut atomic.Bool // Shutdown
-
-	ghost atomic.Uint32 // port that the socket had before it was unbound; see localAddr
-	soErr atomic.Int32  // an Errno that no call has told yet; see pending.go
-
 	rcvTimeo, sndTimeo atomic.Int64 // time.Duration: 0 = none, negative = at once
 
-	// What options say, for those who ask often.
-	dontRoute                atomic.Bool   // SO_DONTROUTE
-	rcvBuf                   atomic.Int32  // SO_RCVBUF, 0 until it is set
-	lowat                    atomic.Int32  // SO_RCVLOWAT, 0 until it is set
-	whole                    atomic.Uint32 // what must not be fragmented; see pathmtu.go
-	portRange                atomic.Uint32 // IP_LOCAL_PORT_RANGE
-	bytesSent, bytesReceived atomic.Uint64 // for TCP_INFO
+	traffic atomic.Pointer[traffic] // of a stream, once there was any
 
 	mu     sync.Mutex
 	bound  netip.AddrPort // explicit Bind, with the port that it got
-	phase  phase          // what connect(2) has told
 	kept   netip.Addr     // of an accepted connection, see keptAddr
 	record []setOption    // options set, to replay on a new endpoint
 }

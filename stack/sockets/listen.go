@@ -206,7 +206,7 @@ func (d *description) refuseData(ep tcpip.Endpoint) {
 		if terr != nil {
 			break
 		}
-		d.bytesReceived.Add(uint64(res.Count))
+		d.count().received.Add(uint64(res.Count))
 		r.addLocked(buf[:res.Count])
 	}
 	ep.Shutdown(tcpip.ShutdownRead)

@@ -26,17 +26,17 @@ func readPortRange(_ *description, v []byte) ([]byte, Errno) {
 }
 
 func setPortRange(d *description, _ tcpip.Endpoint, v []byte) Errno {
-	d.portRange.Store(binary.LittleEndian.Uint32(v))
+	d.setRule(ownRange, intValue(v) != 0)
 	return 0
 }
 
-// ownPorts returns the socket's port range, cut to the stack's as on Linux, and
-// whether it has one.
-func (d *description) ownPorts() (first, last uint16, ok bool) {
-	v := d.portRange.Load()
-	if v == 0 || d.kind&(onTCP|onUDP) == 0 {
+// ownPortsLocked returns the socket's port range, cut to the stack's as on Linux,
+// and whether it has one.
+func (d *description) ownPortsLocked() (first, last uint16, ok bool) {
+	if !d.rules(ownRange) || d.kind&(onTCP|onUDP) == 0 {
 		return 0, 0, false
 	}
+	v := intValue(d.recordedLocked(optionKey{SOL_IP, IP_LOCAL_PORT_RANGE}))
 	first, last = d.host.gv.PortRange()
 	own := uint16(v)
 	if first <= own && own <= last {
@@ -50,7 +50,7 @@ func (d *description) ownPorts() (first, last uint16, ok bool) {
 
 // bindTo binds an endpoint, when the port is 0 to one of the socket's range.
 func (d *description) bindTo(ep tcpip.Endpoint, full tcpip.FullAddress) tcpip.Error {
-	if _, _, ok := d.ownPorts(); ok && full.Port == 0 {
+	if _, _, ok := d.ownPortsLocked(); ok && full.Port == 0 {
 		return d.bindOwnPort(ep, full)
 	}
 	return ep.Bind(full)
@@ -58,7 +58,7 @@ func (d *description) bindTo(ep tcpip.Endpoint, full tcpip.FullAddress) tcpip.Er
 
 // bindOwnPort binds an endpoint to a port of the socket's range.
 func (d *description) bindOwnPort(ep tcpip.Endpoint, full tcpip.FullAddress) tcpip.Error {
-	first, last, _ := d.ownPorts()
+	first, last, _ := d.ownPortsLocked()
 	n := int(last) - int(first) + 1
 	start := rand.N(n)
 	for i := range n {
@@ -74,7 +74,7 @@ func (d *description) bindOwnPort(ep tcpip.Endpoint, full tcpip.FullAddress) tcp
 // takePort gives a socket that has a range of its own a port before netstack
 // would choose one.
 func (d *description) takePort() Errno {
-	if d.portRange.Load() == 0 {
+	if !d.rules(ownRange) {
 		return 0
 	}
 	d.mu.Lock()
@@ -85,7 +85,7 @@ func (d *description) takePort() Errno {
 func (d *description) takePortLocked() tcpip.Error {
 	ep := d.endpoint()
 	local, terr := ep.GetLocalAddress()
-	if _, _, ok := d.ownPorts(); !ok || terr == nil && local.Port != 0 {
+	if _, _, ok := d.ownPortsLocked(); !ok || terr == nil && local.Port != 0 {
 		return nil
 	}
 	return d.bindOwnPort(ep, tcpip.FullAddress{})

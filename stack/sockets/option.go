@@ -57,7 +57,7 @@ type option struct {
 const errRefused Errno = -1
 
 // sockets is a set of kinds of socket.
-type sockets int
+type sockets uint16
 
 const (
 	onTCP sockets = 1 << iota

@@ -19,7 +19,7 @@ var socketOptions = map[optionKey]*option{
 	{SOL_SOCKET, SO_NO_CHECK}:  flag("SO_NO_CHECK", onAll, (*tcpip.SocketOptions).SetNoChecksum),
 	{SOL_SOCKET, SO_DONTROUTE}: {name: "SO_DONTROUTE", only: onAll, size: 4, stored: true, inherit: true, read: readInt(truth),
 		set: func(d *description, _ tcpip.Endpoint, v []byte) Errno {
-			d.dontRoute.Store(intValue(v) != 0)
+			d.setRule(dontRoute, intValue(v) != 0)
 			return 0
 		}},
 	{SOL_SOCKET, SO_OOBINLINE}: oobInline(),

@@ -3,6 +3,7 @@ package sockets
 import (
 	"encoding/binary"
 	"math"
+	"sync/atomic"
 	"time"
 
 	"gvisor.dev/gvisor/pkg/tcpip"
@@ -65,8 +66,10 @@ func getTCPInfo(d *description, ep tcpip.Endpoint) ([]byte, Errno) {
 		put(136, stats.SegmentsSent.Value())
 		put(140, stats.SegmentsReceived.Value())
 	}
-	binary.LittleEndian.PutUint64(b[128:], d.bytesReceived.Load())
-	binary.LittleEndian.PutUint64(b[200:], d.bytesSent.Load())
+	if t := d.traffic.Load(); t != nil {
+		binary.LittleEndian.PutUint64(b[128:], t.received.Load())
+		binary.LittleEndian.PutUint64(b[200:], t.sent.Load())
+	}
 	return b, 0
 }
 
@@ -119,4 +122,19 @@ func (d *description) peerHeaders(ep tcpip.Endpoint) int {
 		return header.IPv4MinimumSize + header.TCPMinimumSize
 	}
 	return header.IPv6MinimumSize + header.TCPMinimumSize
+}
+
+// traffic is how many bytes a stream has carried, for TCP_INFO.
+type traffic struct{ sent, received atomic.Uint64 }
+
+// count returns the stream's counters, which idle ones do not have.
+func (d *description) count() *traffic {
+	t := d.traffic.Load()
+	if t == nil {
+		t = new(traffic)
+		if !d.traffic.CompareAndSwap(nil, t) {
+			t = d.traffic.Load()
+		}
+	}
+	return t
 }

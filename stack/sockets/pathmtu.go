@@ -13,13 +13,6 @@ import (
 // route, whatever IP_MTU_DISCOVER says, and does not learn from ICMP (T22), so
 // the size is checked here, before a datagram reaches it.
 
-// Which packets of a socket must not be fragmented: bits of description.whole.
-const (
-	whole4 = 1 << iota // IP_MTU_DISCOVER
-	whole6             // IPV6_MTU_DISCOVER
-	dontFrag
-)
-
 // netstackPMTUD translates IP_MTU_DISCOVER, whose numbers differ.
 var netstackPMTUD = map[int]tcpip.PMTUDStrategy{
 	IP_PMTUDISC_DONT:      tcpip.PMTUDiscoveryDont,
@@ -37,33 +30,25 @@ func neverSplits(discover int) bool {
 }
 
 func setMTUDiscover(d *description, ep tcpip.Endpoint, v []byte) Errno {
-	d.setWhole(whole4, neverSplits(intValue(v)))
+	d.setRule(whole4, neverSplits(intValue(v)))
 	return errnoOf(ep.SetSockOptInt(tcpip.MTUDiscoverOption, int(netstackPMTUD[intValue(v)])))
 }
 
 func setMTUDiscover6(d *description, _ tcpip.Endpoint, v []byte) Errno {
-	d.setWhole(whole6, neverSplits(intValue(v)))
+	d.setRule(whole6, neverSplits(intValue(v)))
 	return 0
 }
 
 func setDontFrag(d *description, _ tcpip.Endpoint, v []byte) Errno {
-	d.setWhole(dontFrag, intValue(v) != 0)
+	d.setRule(dontFrag, intValue(v) != 0)
 	return 0
-}
-
-func (d *description) setWhole(bit uint32, on bool) {
-	if on {
-		d.whole.Or(bit)
-	} else {
-		d.whole.And(^bit)
-	}
 }
 
 // tooBig reports whether a datagram with size bytes of payload, to a destination
 // or, when that is nil, to the peer, does not fit where it must not be
 // fragmented.
 func (d *description) tooBig(size int, to *tcpip.FullAddress) bool {
-	whole := d.whole.Load()
+	whole := d.sendRules.Load() & (whole4 | whole6 | dontFrag)
 	if whole == 0 && !d.host.paths.any.Load() || d.kind&(onUDP|onPing|onRaw) == 0 {
 		return false
 	}

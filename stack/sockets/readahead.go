@@ -105,7 +105,7 @@ func (s *Socket) pullLocked(w *scatter, peek bool) received {
 		return s.recvEnd(terr)
 	}
 	if !peek {
-		s.d.bytesReceived.Add(uint64(res.Count))
+		s.d.count().received.Add(uint64(res.Count))
 		ep.ModerateRecvBuf(res.Count) // or the window never grows (T27)
 	}
 	return received{n: res.Count}

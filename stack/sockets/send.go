@@ -187,7 +187,9 @@ func (s *Socket) write(r *gather, opts tcpip.WriteOptions, c *call) (n int, err 
 	for {
 		sent, terr := s.d.write(r, opts)
 		n += int(sent)
-		s.d.bytesSent.Add(uint64(sent))
+		if sent > 0 && s.d.isTCP() {
+			s.d.count().sent.Add(uint64(sent))
+		}
 		if terr == nil && n == size {
 			return n, nil
 		}

@@ -1,0 +1,22 @@
+package sockets
+
+// Options that every sending or connecting call asks for: the bits of
+// description.sendRules.
+const (
+	whole4    = 1 << iota // IP_MTU_DISCOVER: do not fragment
+	whole6                // IPV6_MTU_DISCOVER: the same
+	dontFrag              // IPV6_DONTFRAG
+	dontRoute             // SO_DONTROUTE
+	ownRange              // IP_LOCAL_PORT_RANGE
+)
+
+// rules reports whether the socket has any of the rules.
+func (d *description) rules(bits uint32) bool { return d.sendRules.Load()&bits != 0 }
+
+func (d *description) setRule(bit uint32, on bool) {
+	if on {
+		d.sendRules.Or(bit)
+	} else {
+		d.sendRules.And(^bit)
+	}
+}
