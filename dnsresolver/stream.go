@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"encoding/binary"
-	"errors"
 	"net"
 	"sync"
 	"time"
@@ -34,8 +33,6 @@ type stream struct {
 	ended   error                  // why the connection is of no more use
 	gone    chan struct{}          // closed with ended set
 }
-
-var errStreamIdle = errors.New("connection was idle")
 
 func newStream(conn net.Conn) *stream {
 	s := &stream{conn: conn, waiting: make(map[uint16]chan []byte), gone: make(chan struct{}), writing: make(chan struct{}, 1)}

@@ -40,6 +40,13 @@ func need(t *testing.T, program string) {
 // stdout) that matches says. The program ends with the test.
 func startUntil(t *testing.T, k *testnet.Kernel, ready *regexp.Regexp, name string, args ...string) []string {
 	t.Helper()
+	m, _, _ := startProgram(t, k, ready, name, args...)
+	return m
+}
+
+// startProgram is startUntil for who ends the program earlier: stop does, and waits until it is gone.
+func startProgram(t *testing.T, k *testnet.Kernel, ready *regexp.Regexp, name string, args ...string) (m []string, p *os.Process, stop func()) {
+	t.Helper()
 	cmd := k.Command(name, args...)
 	r, w, err := os.Pipe()
 	if err != nil {
@@ -68,17 +75,18 @@ func startUntil(t *testing.T, k *testnet.Kernel, ready *regexp.Regexp, name stri
 		}
 		t.Errorf("%s ended and had said %q", name, said)
 	})
-	t.Cleanup(func() {
+	stop = sync.OnceFunc(func() {
 		cmd.Process.Signal(syscall.SIGTERM) // nginx ends its worker on this, but not when killed
 		cmd.Wait()
 		read.Wait()
 		r.Close()
 	})
+	t.Cleanup(stop)
 	m, ok := <-found
 	if !ok {
 		t.FailNow()
 	}
-	return m
+	return m, cmd.Process, stop
 }
 
 // TestCurl: curl downloads from a server of ours and uploads to it.

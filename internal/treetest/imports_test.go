@@ -26,7 +26,8 @@ var onlyIn = []struct {
 	{path: "github.com/miekg/dns", dirs: []string{"dnsresolver"}},
 	{path: "github.com/gopacket/gopacket", dirs: []string{"stack/link"}, tests: true},
 	{path: "github.com/spf13/cobra", dirs: []string{"cmd/userstack"}},
-	{path: "github.com/spf13/pflag", dirs: []string{"cmd/userstack"}}, // cobra's flags
+	{path: "github.com/spf13/pflag", dirs: []string{"cmd/userstack"}},       // cobra's flags
+	{path: "github.com/coredns/coredns", dirs: []string{"testnet/coredns"}}, // a module of its own
 	{path: "go.uber.org/goleak", tests: true, dirs: []string{"testnet"}},
 	{path: "golang.org/x/net/dns/dnsmessage", dirs: []string{"testnet"}, tests: true}, // dnsresolver has miekg/dns
 	{path: "golang.org/x/net"},
@@ -135,6 +136,7 @@ func TestImportsCatches(t *testing.T) {
 		{"dnsresolver/internal/wire/a.go", file("github.com/miekg/dns"), ""},
 		{"dnsresolver/a.go", file(module + "/stack"), "without a stack"},
 		{"testnet/a.go", file("github.com/miekg/dns"), "only dnsresolver may"},
+		{"testnet/a_test.go", file("github.com/coredns/coredns/coremain"), "only testnet/coredns may"},
 		{"stack/a.go", file(gvisor + "/pkg/syserr"), "panics"},
 		{"stack/sockets/a.go", file(module + "/testnet"), "only testnet, cmd/userstack may"},
 		{"stack/sockets/a_test.go", file(module + "/testnet"), ""},
