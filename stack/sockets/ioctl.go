@@ -64,7 +64,7 @@ var ioctls = map[uint32]ioctlRequest{
 // request; arg is nil where none is named.
 //
 //	FIONREAD, SIOCINQ          int: bytes that wait on a connection, else the length of the next datagram
-//	SIOCATMARK                 int: 0, as there is no urgent data; ENOTTY but on TCP
+//	SIOCATMARK                 int: 0, as there is no urgent data; ENOTTY but on TCP and AF_UNIX
 //	SIOCGSTAMP, SIOCGSTAMPNS   time.Time: arrival of the datagram received last; ENOENT before
 //	FIONBIO                    arg int: not 0 makes the socket non-blocking
 //	SIO_KEEPALIVE_VALS         arg KeepaliveVals, or its 12 bytes: on, two times in milliseconds
@@ -130,7 +130,10 @@ func (s *Socket) ioctlNonblocking(arg any) (any, error) {
 }
 
 func (s *Socket) ioctlAtMark(any) (any, error) {
-	if !s.d.isTCP() {
+	switch {
+	case s.d.unix != nil && s.d.typ != SOCK_STREAM:
+		return nil, EOPNOTSUPP
+	case !s.d.isTCP() && s.d.unix == nil:
 		return nil, ENOTTY
 	}
 	return 0, nil

@@ -27,6 +27,7 @@ var kernelCalls map[string]func(*kernel, step) (string, error)
 func init() {
 	kernelCalls = map[string]func(*kernel, step) (string, error){
 		"socket":      (*kernel).socket,
+		"pair":        (*kernel).pair,
 		"bind":        (*kernel).bind,
 		"listen":      func(k *kernel, s step) (string, error) { return "", unix.Listen(k.fd(s), s.number(2)) },
 		"connect":     (*kernel).connect,
@@ -82,14 +83,13 @@ func (k *kernel) named(name string) int {
 }
 
 // kinds are the types of sockets that a program can make.
-var kinds = map[string]int{"tcp": unix.SOCK_STREAM, "udp": unix.SOCK_DGRAM}
+var kinds = map[string]int{"tcp": unix.SOCK_STREAM, "udp": unix.SOCK_DGRAM,
+	"stream": unix.SOCK_STREAM, "dgram": unix.SOCK_DGRAM, "seqpacket": unix.SOCK_SEQPACKET}
+
+var families = map[string]int{"v4": unix.AF_INET, "v6": unix.AF_INET6, "dual": unix.AF_INET6, "unix": unix.AF_UNIX}
 
 func (k *kernel) socket(s step) (string, error) {
-	family := unix.AF_INET6
-	if k.scene.family == "v4" {
-		family = unix.AF_INET
-	}
-	file, err := k.ns.Socket(family, kinds[s.word(2)], 0)
+	file, err := k.ns.Socket(families[k.scene.family], kinds[s.word(2)], 0)
 	if err != nil {
 		return "", err
 	}
@@ -102,7 +102,19 @@ func (k *kernel) socket(s step) (string, error) {
 	return "", unix.SetNonblock(fd, true)
 }
 
+// pair is socketpair(2) of AF_UNIX, which belongs to no namespace.
+func (k *kernel) pair(s step) (string, error) {
+	fds, err := unix.Socketpair(unix.AF_UNIX, kinds[s.word(3)]|unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, 0)
+	if err == nil {
+		k.fds[s.word(1)], k.fds[s.word(2)] = fds[0], fds[1]
+	}
+	return "", err
+}
+
 func (k *kernel) sockaddr(word string) unix.Sockaddr {
+	if k.scene.family == "unix" {
+		return &unix.SockaddrUnix{Name: "@" + k.scene.path(word)}
+	}
 	ap := k.scene.resolve(word)
 	if ap.Addr().Is4() {
 		return &unix.SockaddrInet4{Addr: ap.Addr().As4(), Port: int(ap.Port())}
@@ -114,7 +126,14 @@ func (k *kernel) nameOf(sa unix.Sockaddr, err error) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	return k.scene.name(addrPort(sa)), nil
+	return k.name(sa), nil
+}
+
+func (k *kernel) name(sa unix.Sockaddr) string {
+	if sa, ok := sa.(*unix.SockaddrUnix); ok {
+		return k.scene.pathName(strings.TrimPrefix(sa.Name, "@"))
+	}
+	return k.scene.name(addrPort(sa))
 }
 
 func addrPort(sa unix.Sockaddr) netip.AddrPort {
@@ -147,7 +166,7 @@ func (k *kernel) connect(s step) (string, error) {
 // wrong returns an IPv4 address for an IPv6 socket with the length of an IPv6 one, or nil for any other. A socket here has
 // no lengths to be wrong, only families.
 func (k *kernel) wrong(word string) []byte {
-	if k.scene.family == "v4" || !strings.HasPrefix(word, "wrong:") {
+	if k.scene.family == "v4" || k.scene.family == "unix" || !strings.HasPrefix(word, "wrong:") {
 		return nil
 	}
 	ap := k.scene.resolve(word)
@@ -214,7 +233,7 @@ func (k *kernel) recv(s step) (string, error) {
 func (k *kernel) recvFrom(s step) (string, error) {
 	p := make([]byte, s.number(2))
 	n, sa, err := unix.Recvfrom(k.fd(s), p, s.flags(3))
-	return received(p, n, s.flags(3)) + " from " + k.scene.name(addrPort(sa)), err
+	return received(p, n, s.flags(3)) + " from " + k.name(sa), err
 }
 
 // received is what a receive gave, as a word. MSG_TRUNC makes the count say more than there is.

@@ -272,7 +272,7 @@ func (l *labs) get() *lab {
 }
 
 // confirm runs a program, and again when the sides differ, and returns the differences if they show twice.
-func confirm(t *testing.T, run func() []difference) []difference {
+func confirm(t *testing.T, what string, run func() []difference) []difference {
 	t.Helper()
 	first := run()
 	if len(first) == 0 || os.Getenv(soakVariable) != "" {
@@ -283,6 +283,6 @@ func confirm(t *testing.T, run func() []difference) []difference {
 			return again
 		}
 	}
-	t.Logf("once in %d runs: %v", 1+reruns, first)
+	t.Logf("%s: once in %d runs: %v", what, 1+reruns, first)
 	return nil
 }

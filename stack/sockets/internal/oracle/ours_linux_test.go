@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"strings"
 	"syscall"
 
 	"github.com/userstack/userstack/stack/sockets"
@@ -24,6 +25,7 @@ var ourCalls map[string]func(*ours, step) (string, error)
 func init() {
 	ourCalls = map[string]func(*ours, step) (string, error){
 		"socket":  (*ours).socket,
+		"pair":    (*ours).pair,
 		"bind":    func(o *ours, s step) (string, error) { return "", o.sock(s).Bind(o.sockaddr(s.word(2))) },
 		"listen":  func(o *ours, s step) (string, error) { return "", o.sock(s).Listen(s.number(2)) },
 		"connect": func(o *ours, s step) (string, error) { return "", o.sock(s).Connect(o.sockaddr(s.word(2))) },
@@ -85,13 +87,17 @@ func (o *ours) sock(s step) *sockets.Socket {
 }
 
 func (o *ours) socket(s step) (string, error) {
-	family := sockets.AF_INET6
-	if o.scene.family == "v4" {
-		family = sockets.AF_INET
-	}
-	sock, err := o.host.Socket(family, sockets.Type(kinds[s.word(2)])|sockets.SOCK_NONBLOCK, 0)
+	sock, err := o.host.Socket(sockets.Family(families[o.scene.family]), sockets.Type(kinds[s.word(2)])|sockets.SOCK_NONBLOCK, 0)
 	if err == nil {
 		o.socks[s.sock()] = sock
+	}
+	return "", err
+}
+
+func (o *ours) pair(s step) (string, error) {
+	a, b, err := o.host.SocketPair(sockets.AF_UNIX, sockets.Type(kinds[s.word(3)])|sockets.SOCK_NONBLOCK, 0)
+	if err == nil {
+		o.socks[s.word(1)], o.socks[s.word(2)] = a, b
 	}
 	return "", err
 }
@@ -99,6 +105,9 @@ func (o *ours) socket(s step) (string, error) {
 func (o *ours) sockaddr(word string) sockets.Sockaddr {
 	if word == "unspec" {
 		return nil
+	}
+	if o.scene.family == "unix" {
+		return sockets.UnixAddr{Name: "\x00" + o.scene.path(word)}
 	}
 	ap := o.scene.resolve(word)
 	if ap.Addr().Is4() {
@@ -117,6 +126,8 @@ func (o *ours) nameOf(a sockets.Sockaddr, err error) (string, error) {
 func (o *ours) name(a sockets.Sockaddr) string {
 	ap := netip.AddrPort{}
 	switch a := a.(type) {
+	case sockets.UnixAddr:
+		return o.scene.pathName(strings.TrimPrefix(a.Name, "\x00"))
 	case sockets.Inet4:
 		ap, _ = a.AddrPort()
 	case sockets.Inet6:

@@ -14,6 +14,7 @@ type permit struct {
 	what         string // "result", or "mask of s"
 	ours, kernel string
 	why          string
+	rare         bool // known from longer runs: need not show in a short one
 }
 
 type permits struct {
@@ -25,6 +26,7 @@ type permits struct {
 
 type compiledPermit struct {
 	where, step, what, ours, kernel *regexp.Regexp
+	rare                            bool
 }
 
 func newPermits(rows []permit) *permits {
@@ -36,7 +38,7 @@ func newPermits(rows []permit) *permits {
 	}
 	p := &permits{used: make([]int, len(rows))}
 	for _, r := range rows {
-		p.rows = append(p.rows, compiledPermit{whole(r.where), whole(r.step), whole(r.what), whole(r.ours), whole(r.kernel)})
+		p.rows = append(p.rows, compiledPermit{whole(r.where), whole(r.step), whole(r.what), whole(r.ours), whole(r.kernel), r.rare})
 	}
 	return p
 }
@@ -57,7 +59,7 @@ func (p *permits) allow(d difference) bool {
 // unused complains about rows that were not needed.
 func (p *permits) unused(t *testing.T) {
 	for i, n := range p.used {
-		if n == 0 {
+		if n == 0 && !p.rows[i].rare {
 			t.Errorf("permit %d is not needed any more: step %v, what %v", i, p.rows[i].step, p.rows[i].what)
 		}
 	}
@@ -74,6 +76,10 @@ func (p *permits) uses() (n int) {
 var situationPermits = []permit{
 	{step: "send s x OOB", what: "result", ours: "ENOTSUP",
 		why: "netstack has no urgent data (T39)"},
+	{step: "recv s 3 OOB", what: "result", where: "(stream|seqpacket|dgram) unix .*", ours: "ENOTSUP", kernel: "EINVAL|ENOTCONN",
+		why: "no urgent data in AF_UNIX either, which Linux may be built without"},
+	{step: "atmark s", what: "result", where: "stream unix listening, a connection waits: .*", ours: "0", kernel: "1",
+		why: "urgent data again: Linux takes the waiting connection for some"},
 	{step: "bind s multicast:3", what: "result", where: "tcp (v4|dual) .*", ours: "EADDRNOTAVAIL", kernel: "ok",
 		why: "netstack binds TCP to no multicast address, where nothing could ever arrive (T18)"},
 	{step: "bind h lo:1", what: "result", where: "tcp .*: set s REUSEADDR 1; .*", ours: "EADDRINUSE", kernel: "ok",
@@ -97,9 +103,9 @@ var sequencePermits = newPermits([]permit{
 	{step: "connect .* lo:.", what: "state of .*", ours: "1", kernel: "7",
 		why: "a connection to itself of a socket that was shut down before does not come about on Linux"},
 	{step: "connect .* unspec", what: "local of .*", ours: "(any|lo|other):[a-z]", kernel: "(any|lo|other):0",
-		why: "a UDP socket that was bound to port 0 keeps the port that it got when it is disconnected"},
+		why: "a UDP socket that was bound to port 0 keeps the port that it got when it is disconnected", rare: true},
 	{step: "connect .* unspec", what: "local of .*", ours: "any:[1-9a-z]", kernel: "(lo|other):[1-9a-z]",
-		why: "an accepted socket that was disconnected and bound to any address keeps the listener's on Linux"},
+		why: "an accepted socket that was disconnected and bound to any address keeps the listener's on Linux", rare: true},
 	{step: "(bind|listen) .*", what: "result", where: "(v4|v6|dual) sequence", ours: "ok", kernel: "EADDRINUSE",
 		why: "netstack gives back the port of a connection that failed or ended, even if the socket was bound to it"},
 	{step: "send .*", what: "state of .*", ours: "8|4|5", kernel: "7",

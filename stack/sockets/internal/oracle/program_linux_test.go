@@ -141,7 +141,7 @@ func (p program) String() string {
 
 // A scene says which addresses the words of a program stand for.
 type scene struct {
-	family string            // "v4", "v6", or "dual": IPv6 sockets that use IPv4
+	family string            // "v4", "v6", "dual": IPv6 sockets that use IPv4, or "unix"
 	base   int               // port 1 of a program is base+1, and so on to 9
 	seen   map[uint16]string // names of the ports that the system chose, during one look
 }
@@ -215,4 +215,18 @@ func (s *scene) name(ap netip.AddrPort) string {
 		s.seen[ap.Port()] = string(rune('a' + len(s.seen)%26))
 	}
 	return host + ":" + s.seen[ap.Port()]
+}
+
+// path returns the name in the abstract namespace that a word stands for.
+func (s *scene) path(word string) string { return fmt.Sprintf("%d/%s", s.base, word) }
+
+// pathName is the inverse of path. What the system chose is "*".
+func (s *scene) pathName(path string) string {
+	switch name, ours := strings.CutPrefix(path, fmt.Sprintf("%d/", s.base)); {
+	case path == "":
+		return "unnamed"
+	case ours:
+		return name
+	}
+	return "*"
 }

@@ -57,7 +57,7 @@ func TestSequences(t *testing.T) {
 		wg.Go(func() {
 			for n := taken.Add(1); more(n) && !t.Failed(); n = taken.Add(1) {
 				s := generate(first + n - 1)
-				diffs := confirm(t, func() []difference {
+				diffs := confirm(t, fmt.Sprint("seed ", s.seed), func() []difference {
 					ran, diffs := s.run(labs.get(), &allowed)
 					steps.Add(uint64(ran))
 					return diffs
@@ -150,7 +150,10 @@ type generator struct {
 func generate(seed uint64) sequence {
 	g := &generator{Rand: rand.New(rand.NewPCG(seed, 0))}
 	family := g.pick("v4", "v6", "dual")
-	g.kind = g.pick("tcp", "tcp", "udp")
+	g.kind = g.pick("tcp", "tcp", "udp", "stream", "seqpacket", "dgram")
+	if g.unix() {
+		family = "unix"
+	}
 	g.start()
 	for n := leastSteps + g.IntN(mostSteps-leastSteps+1); n > 0; n-- {
 		g.step()
@@ -168,6 +171,8 @@ func (g *generator) add(format string, args ...any) {
 func (g *generator) start() {
 	text, names := "socket a udp; bind a lo:1; socket b udp; bind b lo:2", []string{"a", "b"}
 	switch {
+	case g.unix():
+		text, names = g.startUnix()
 	case g.kind == "tcp" && g.IntN(4) > 0:
 		text = "socket l tcp; bind l lo:1; listen l 5; socket a tcp; connect a lo:1; accept l b; set a NODELAY 1; set b NODELAY 1"
 		names = []string{"l", "a", "b"}
@@ -228,7 +233,10 @@ var udpSteps = append([]weighted{
 
 func (g *generator) step() {
 	steps := udpSteps
-	if g.kind == "tcp" {
+	switch {
+	case g.unix():
+		steps = unixSteps
+	case g.kind == "tcp":
 		steps = tcpSteps
 	}
 	sum := 0

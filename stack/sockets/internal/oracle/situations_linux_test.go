@@ -152,7 +152,7 @@ func cells() []cell {
 			}
 		}
 	}
-	return all
+	return append(all, unixCells()...)
 }
 
 var (
@@ -187,7 +187,7 @@ func TestSituations(t *testing.T) {
 	for range workers {
 		wg.Go(func() {
 			for c := range next {
-				diffs := confirm(t, func() []difference { return c.run(labs.get(), permits) })
+				diffs := confirm(t, c.kind+" "+c.family, func() []difference { return c.run(labs.get(), permits) })
 				mu.Lock()
 				for _, d := range diffs {
 					found = append(found, d.String())
