@@ -146,16 +146,23 @@ func (s *stream) write(ctx context.Context, framed []byte) error {
 
 // streams are the connections to one server.
 type streams struct {
-	mu   sync.Mutex
-	open []*stream
+	mu     sync.Mutex
+	open   []*stream
+	making *opening // nil: nobody is
 }
 
-// pick returns the stream that has the least to do, or nil when a new one should
-// be made.
-func (ss *streams) pick() *stream {
+// opening is a connection that is being made.
+type opening struct {
+	done      chan struct{} // closed when the rest holds
+	err       error         // why it was not made
+	abandoned bool          // because of who made it, not of the server
+}
+
+// pick returns the stream that has the least to do. When a new one should be made
+// it returns nil and what to wait for, and whether the caller is to make it.
+func (ss *streams) pick() (best *stream, o *opening, first bool) {
 	ss.mu.Lock()
 	defer ss.mu.Unlock()
-	var best *stream
 	least := 0
 	kept := ss.open[:0]
 	for _, s := range ss.open {
@@ -170,14 +177,23 @@ func (ss *streams) pick() *stream {
 	}
 	clear(ss.open[len(kept):])
 	ss.open = kept
-	if least >= maxOnStream && len(kept) < maxStreams {
-		return nil
+	switch {
+	case best != nil && (least < maxOnStream || len(kept) >= maxStreams):
+		return best, nil, false
+	case ss.making != nil:
+		return nil, ss.making, false
 	}
-	return best
+	ss.making = &opening{done: make(chan struct{})}
+	return nil, ss.making, true
 }
 
-func (ss *streams) add(s *stream) {
+// opened ends an opening.
+func (ss *streams) opened(o *opening, s *stream, err error) {
 	ss.mu.Lock()
 	defer ss.mu.Unlock()
-	ss.open = append(ss.open, s)
+	if err == nil {
+		ss.open = append(ss.open, s)
+	}
+	o.err, ss.making = err, nil
+	close(o.done)
 }

@@ -1,6 +1,7 @@
 package dnsresolver
 
 import (
+	"context"
 	"fmt"
 	"net"
 	"net/netip"
@@ -179,6 +180,73 @@ func TestCloseEndsStreams(t *testing.T) {
 		r.Close()
 		if got := n.connections(); got != 0 || time.Since(start) > 0 {
 			t.Errorf("%d connections left, Close took %v", got, time.Since(start))
+		}
+	})
+}
+
+// Queries that come together share a connection: a server may talk to one at a
+// time.
+func TestStreamIsSharedFromTheStart(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		n := newNetwork(t)
+		s := n.add("192.0.2.1", zone)
+		s.Proto = ProtoTCP
+		r := n.resolver(Config{Servers: []Server{s}})
+		if ans, _, err := timed(r, "dual.test", AF_UNSPEC); err != nil || len(ans.Addrs) < 2 {
+			t.Error(ans, err)
+		}
+		if got := n.dialed(); got != 1 {
+			t.Errorf("%d connections, want 1", got)
+		}
+	})
+}
+
+// firstHangs is a network whose first connection is not made before its caller
+// gives up.
+type firstHangs struct {
+	*network
+	calls atomic.Int32
+}
+
+func (f *firstHangs) DialContext(ctx context.Context, nw, address string) (net.Conn, error) {
+	if f.calls.Add(1) == 1 {
+		<-ctx.Done()
+		return nil, context.Cause(ctx)
+	}
+	return f.network.DialContext(ctx, nw, address)
+}
+
+// Who waits for the connection that another lookup makes goes on when that lookup
+// is given up, and fails with it when the server is to blame.
+func TestStreamOpeningGivenUp(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		n := newNetwork(t)
+		s := n.add("192.0.2.1", zone)
+		s.Proto = ProtoTCP
+		for _, c := range []struct {
+			cancel, want time.Duration
+		}{{time.Second, time.Second}, {time.Minute, tcpConnectTimeout + roundDelay}} {
+			r, err := New(Config{Transport: &firstHangs{network: n}, Servers: []Server{s}, Cache: CacheConfig{Off: true}})
+			if err != nil {
+				t.Fatal(err)
+			}
+			ctx, cancel := context.WithTimeout(t.Context(), c.cancel)
+			first := make(chan error)
+			go func() {
+				_, err := r.Lookup(ctx, "dual.test", LookupOptions{Family: AF_INET6})
+				first <- err
+			}()
+			synctest.Wait()
+			_, took, err := timed(r, "dual.test", AF_INET)
+			if err != nil {
+				t.Error(err)
+			}
+			about(t, "the second lookup", took, c.want)
+			if err := <-first; (err != nil) != (c.cancel == time.Second) {
+				t.Error("the first lookup:", err)
+			}
+			cancel()
+			r.Close()
 		}
 	})
 }

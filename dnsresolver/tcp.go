@@ -25,17 +25,42 @@ func (a *attempt) askTCP(ctx context.Context, q wire.Query) (*wire.Message, erro
 	ctx, cancel := context.WithTimeoutCause(ctx, a.x.l.set.timeout, errTimeout)
 	defer cancel()
 	begun := time.Now()
-	if st := a.server.streams.pick(); st != nil {
+	for {
+		st, fresh, err := a.stream(ctx)
+		if err != nil {
+			return nil, err
+		}
 		msg, err := a.askStream(ctx, st, q, begun)
-		if !errors.Is(err, errStreamGone) {
+		if fresh || !errors.Is(err, errStreamGone) {
 			return msg, err
 		}
 	}
-	st, err := a.openStream(ctx)
-	if err != nil {
-		return nil, err
+}
+
+// stream returns a connection to the server, and whether this query made it. One
+// that somebody else is making is waited for: queries that come together share a
+// connection, as a server may talk to one at a time.
+func (a *attempt) stream(ctx context.Context) (st *stream, fresh bool, err error) {
+	for {
+		st, o, first := a.server.streams.pick()
+		switch {
+		case st != nil:
+			return st, false, nil
+		case first:
+			st, err := a.openStream(ctx)
+			o.abandoned = ctx.Err() != nil
+			a.server.streams.opened(o, st, err)
+			return st, true, err
+		}
+		select {
+		case <-o.done:
+		case <-ctx.Done():
+			return nil, false, context.Cause(ctx)
+		}
+		if o.err != nil && !o.abandoned {
+			return nil, false, o.err
+		}
 	}
-	return a.askStream(ctx, st, q, begun)
 }
 
 // errStreamGone marks the end of a connection before it replied to a query.
@@ -56,7 +81,6 @@ func (a *attempt) openStream(ctx context.Context) (*stream, error) {
 		}
 	}
 	st := newStream(conn)
-	a.server.streams.add(st)
 	stop := context.AfterFunc(r.closing, func() { st.end(net.ErrClosed) })
 	r.running.Go(func() {
 		defer stop()

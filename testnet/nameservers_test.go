@@ -140,7 +140,7 @@ cname=alias.real.test,www.real.test
 mx-host=real.test,mail.real.test,10
 addn-hosts=DIR/big.hosts
 `,
-		args:  []string{"--keep-in-foreground", "--user=root", "--group=root", "--log-facility=-", "--pid-file=", "--conf-file=DIR/config"},
+		args:  []string{"--no-daemon", "--log-facility=-", "--pid-file=", "--conf-file=DIR/config"},
 		ready: `started, version (\S+)`,
 	},
 }
