@@ -82,14 +82,15 @@ var packetTypes = map[tcpip.PacketType]uint8{
 	tcpip.PacketOtherHost: PACKET_OTHERHOST, tcpip.PacketOutgoing: PACKET_OUTGOING,
 }
 
-// linkSender returns where a received packet came from.
+// linkSender returns where a received packet came from, but for the kind of the
+// interface: to ask for it takes the stack's lock, which an endpoint that closes
+// holds while it waits for the end of this very delivery.
 func (d *description) linkSender(res *tcpip.ReadResult) *LinkAddr {
 	a := LinkAddr{
 		Ifindex:  int(res.RemoteAddr.NIC),
 		Protocol: uint16(res.LinkPacketInfo.Protocol),
 		PktType:  packetTypes[res.LinkPacketInfo.PktType],
 	}
-	a.HaType, _ = d.hardware(res.RemoteAddr.NIC)
 	if res.RemoteAddr.LinkAddr != "" {
 		a.Addr = net.HardwareAddr(res.RemoteAddr.LinkAddr)
 	}

@@ -83,7 +83,9 @@ func (s *Socket) sender(r received) Sockaddr {
 	case r.name != "":
 		return UnixAddr{r.name}
 	case r.link != nil:
-		return *r.link
+		a := *r.link
+		a.HaType, _ = s.d.hardware(tcpip.NICID(a.Ifindex))
+		return a
 	case !r.from.IsValid():
 		return nil
 	}
