@@ -92,11 +92,11 @@ func newLab(t testing.TB) *lab {
 	return &lab{ns: ns, host: host, none: none, base: firstBase}
 }
 
-// full reports whether the ports below the ephemeral ones are used up.
+// full reports whether the ports below the ephemeral ones are used up, but for what the workers may have begun to use.
 func (l *lab) full() bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return l.base+basePorts > ephemeralFirst
+	return l.base+(workers+1)*basePorts > ephemeralFirst
 }
 
 // A driver runs a program's steps on one kind of sockets.
@@ -254,33 +254,52 @@ func (r *run) program(p program) int {
 	return len(p)
 }
 
-// labs hands out a lab, and a new one when its ports are used up.
+// labs runs programs in a lab, and in a new one when its ports are used up.
 type labs struct {
 	t testing.TB
 
-	mu   sync.Mutex
+	// mu is held for reading while a program runs, and for writing while a lab is made: that forks, and until the child
+	// becomes another program it has every descriptor open, so that nothing that is closed is closed for the kernel.
+	mu   sync.RWMutex
 	last *lab
 }
 
-func (l *labs) get() *lab {
+// do runs a program in a lab.
+func (l *labs) do(program func(*lab)) {
+	l.renew()
+	l.mu.RLock()
+	defer l.mu.RUnlock()
+	program(l.last)
+}
+
+// renew makes a lab if there is none that has ports left. The first time it must be called on the test's own goroutine, where
+// the test can be skipped.
+func (l *labs) renew() {
+	l.mu.RLock()
+	fit := l.last != nil && !l.last.full()
+	l.mu.RUnlock()
+	if fit {
+		return
+	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.last == nil || l.last.full() {
 		l.last = newLab(l.t)
 	}
-	return l.last
 }
 
 // confirm runs a program, and again when the sides differ, and returns the differences if they show twice.
-func confirm(t *testing.T, what string, run func() []difference) []difference {
+func (l *labs) confirm(t *testing.T, what string, run func(*lab) []difference) (diffs []difference) {
 	t.Helper()
-	first := run()
-	if len(first) == 0 || os.Getenv(soakVariable) != "" {
-		return first
+	l.do(func(l *lab) { diffs = run(l) })
+	if len(diffs) == 0 || os.Getenv(soakVariable) != "" {
+		return diffs
 	}
+	first := diffs
 	for range reruns {
-		if again := run(); len(again) > 0 {
-			return again
+		l.do(func(l *lab) { diffs = run(l) })
+		if len(diffs) > 0 {
+			return diffs
 		}
 	}
 	t.Logf("%s: once in %d runs: %v", what, 1+reruns, first)

@@ -28,7 +28,7 @@ const (
 // TestSequences makes random calls on both sides. `make soak` runs it for long, from a seed of its own.
 func TestSequences(t *testing.T) {
 	labs := &labs{t: t}
-	labs.get() // skips here, in the test's own goroutine, if it must
+	labs.renew() // skips here, in the test's own goroutine, if it must
 	switch {
 	case *oneProgram != "":
 		family, text, _ := strings.Cut(*oneProgram, ": ")
@@ -57,8 +57,8 @@ func TestSequences(t *testing.T) {
 		wg.Go(func() {
 			for n := taken.Add(1); more(n) && !t.Failed(); n = taken.Add(1) {
 				s := generate(first + n - 1)
-				diffs := confirm(t, fmt.Sprint("seed ", s.seed), func() []difference {
-					ran, diffs := s.run(labs.get(), &allowed)
+				diffs := labs.confirm(t, fmt.Sprint("seed ", s.seed), func(l *lab) []difference {
+					ran, diffs := s.run(l, &allowed)
 					steps.Add(uint64(ran))
 					return diffs
 				})
@@ -100,7 +100,9 @@ func (s sequence) run(l *lab, allowed *atomic.Uint64) (int, []difference) {
 func once(t *testing.T, s sequence, labs *labs) {
 	t.Helper()
 	var allowed atomic.Uint64
-	n, diffs := s.run(labs.get(), &allowed)
+	var n int
+	var diffs []difference
+	labs.do(func(l *lab) { n, diffs = s.run(l, &allowed) })
 	t.Logf("%d of %d steps, %d permitted differences: %s: %v", n, len(s.program), allowed.Load(), s.family, s.program)
 	if len(diffs) > 0 {
 		tell(t, s, labs, diffs[0])
@@ -119,7 +121,8 @@ func tell(t *testing.T, s sequence, labs *labs, d difference) {
 func (s sequence) shrink(labs *labs, want difference) program {
 	fails := func(p program) bool {
 		var ignored atomic.Uint64
-		_, diffs := sequence{family: s.family, program: p}.run(labs.get(), &ignored)
+		var diffs []difference
+		labs.do(func(l *lab) { _, diffs = sequence{family: s.family, program: p}.run(l, &ignored) })
 		return len(diffs) > 0 && diffs[0].what == want.what && diffs[0].step.op() == want.step.op() &&
 			diffs[0].ours == want.ours && diffs[0].kernel == want.kernel
 	}

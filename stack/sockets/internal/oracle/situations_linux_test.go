@@ -182,12 +182,12 @@ func TestSituations(t *testing.T) {
 		next <- c
 	}
 	close(next)
-	labs.get() // skips here, in the test's own goroutine, if it must
+	labs.renew() // skips here, in the test's own goroutine, if it must
 	var wg sync.WaitGroup
 	for range workers {
 		wg.Go(func() {
 			for c := range next {
-				diffs := confirm(t, c.kind+" "+c.family, func() []difference { return c.run(labs.get(), permits) })
+				diffs := labs.confirm(t, c.kind+" "+c.family, func(l *lab) []difference { return c.run(l, permits) })
 				mu.Lock()
 				for _, d := range diffs {
 					found = append(found, d.String())
