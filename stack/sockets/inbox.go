@@ -59,7 +59,7 @@ type datagram struct {
 func (d *description) newInbox() {
 	d.in = &inbox{d: d}
 	if d.kind == onPacket {
-		d.in.packet = new(packetState)
+		d.in.packet = d.newPacketState()
 	}
 	d.in.entry.Init(d.in, waiter.ReadableEvents|waiter.EventErr|waiter.EventHUp)
 	d.wq.EventRegister(&d.in.entry)

@@ -15,6 +15,11 @@ import (
 type packetState struct {
 	joined []packetMembership // under the description's mu
 
+	// kinds has the ARPHRD_* of the interfaces. Delivery must not ask netstack:
+	// it holds the lock that closing a packet endpoint waits for, and closing
+	// holds the one that asking takes.
+	kinds map[tcpip.NICID]uint16
+
 	ignoreOutgoing atomic.Bool
 	bypass         atomic.Bool   // PACKET_QDISC_BYPASS, which has no effect
 	received       atomic.Uint32 // since PACKET_STATISTICS was read
@@ -77,6 +82,16 @@ func (d *description) hardware(id tcpip.NICID) (uint16, net.HardwareAddr) {
 	return ARPHRD_NONE, nil
 }
 
+// newPacketState is called before anything is delivered to the inbox.
+func (d *description) newPacketState() *packetState {
+	st := &packetState{kinds: map[tcpip.NICID]uint16{}}
+	for _, ifc := range d.host.stack.Interfaces() {
+		id := tcpip.NICID(ifc.Index)
+		st.kinds[id], _ = d.hardware(id)
+	}
+	return st
+}
+
 var packetTypes = map[tcpip.PacketType]uint8{
 	tcpip.PacketHost: PACKET_HOST, tcpip.PacketBroadcast: PACKET_BROADCAST, tcpip.PacketMulticast: PACKET_MULTICAST,
 	tcpip.PacketOtherHost: PACKET_OTHERHOST, tcpip.PacketOutgoing: PACKET_OUTGOING,
@@ -90,6 +105,7 @@ func (d *description) linkSender(res *tcpip.ReadResult) *LinkAddr {
 		Ifindex:  int(res.RemoteAddr.NIC),
 		Protocol: uint16(res.LinkPacketInfo.Protocol),
 		PktType:  packetTypes[res.LinkPacketInfo.PktType],
+		HaType:   d.in.packet.kinds[res.RemoteAddr.NIC],
 	}
 	if res.RemoteAddr.LinkAddr != "" {
 		a.Addr = net.HardwareAddr(res.RemoteAddr.LinkAddr)
