@@ -22,6 +22,18 @@ func TestAnyMethodWhileClosing(t *testing.T) {
 		"connected":  func(t *testing.T, a, b *sockets.Host) *sockets.Socket { s, _ := connected(t, a, b); return s },
 		"listening":  func(t *testing.T, a, b *sockets.Host) *sockets.Socket { l, _ := listener(t, a, addrA); return l },
 		"UDP":        func(t *testing.T, a, b *sockets.Host) *sockets.Socket { return correspond(t, a, b).to },
+		"AF_UNIX": func(t *testing.T, a, b *sockets.Host) *sockets.Socket {
+			s, peer, err := a.SocketPair(sockets.AF_UNIX, sockets.SOCK_STREAM, 0)
+			check(t, err)
+			t.Cleanup(func() { peer.Close() })
+			return s
+		},
+		"AF_UNIX, listening": func(t *testing.T, a, b *sockets.Host) *sockets.Socket {
+			s := mustSocket(t, a, sockets.AF_UNIX, sockets.SOCK_SEQPACKET, 0)
+			check(t, s.Bind(sockets.UnixAddr{}))
+			check(t, s.Listen(1))
+			return s
+		},
 		"ping": func(t *testing.T, a, b *sockets.Host) *sockets.Socket {
 			return mustSocket(t, a, sockets.AF_INET, sockets.SOCK_DGRAM, sockets.IPPROTO_ICMP)
 		},
