@@ -77,9 +77,7 @@ func (a *attempt) httpTransport() *http.Transport {
 	s.web.once.Do(func() {
 		s.web.transport = &http.Transport{
 			DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
-				ctx, cancel := context.WithTimeoutCause(ctx, tcpConnectTimeout, errTimeout)
-				defer cancel()
-				return r.cfg.Transport.DialContext(ctx, "tcp", s.Addr.String())
+				return r.dialWeb(ctx, s.Addr.String())
 			},
 			TLSClientConfig:     r.tlsConfig(s.Server),
 			TLSHandshakeTimeout: tcpConnectTimeout,
@@ -88,9 +86,45 @@ func (a *attempt) httpTransport() *http.Transport {
 			IdleConnTimeout:     streamIdle,
 			MaxConnsPerHost:     maxStreams,
 		}
-		context.AfterFunc(r.closing, s.web.transport.CloseIdleConnections)
 	})
 	return s.web.transport
+}
+
+// dialWeb opens a connection for an HTTP client, which keeps connections, and makes
+// them, for longer than the request lasts: Close ends both.
+func (r *Resolver) dialWeb(ctx context.Context, addr string) (net.Conn, error) {
+	if !r.begin() {
+		return nil, net.ErrClosed
+	}
+	defer r.running.Done()
+	ctx, cancel := context.WithTimeoutCause(ctx, tcpConnectTimeout, errTimeout)
+	defer cancel()
+	defer context.AfterFunc(r.closing, cancel)()
+	conn, err := r.cfg.Transport.DialContext(ctx, "tcp", addr)
+	if err != nil {
+		return nil, err
+	}
+	c := &webConn{Conn: conn, closed: make(chan struct{})}
+	r.running.Go(func() {
+		select {
+		case <-r.closing.Done():
+			c.Close()
+		case <-c.closed:
+		}
+	})
+	return c, nil
+}
+
+// webConn tells when it is closed.
+type webConn struct {
+	net.Conn
+	once   sync.Once
+	closed chan struct{}
+}
+
+func (c *webConn) Close() error {
+	c.once.Do(func() { close(c.closed) })
+	return c.Conn.Close()
 }
 
 // askHTTPS posts q to the server (RFC 8484 section 4.1), with the ID 0.

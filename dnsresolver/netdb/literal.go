@@ -23,7 +23,8 @@ const (
 //
 // A zone is the name of an interface, which must exist and is allowed only on
 // link-local addresses, or a number from 0 to 4294967295 on any address, as in
-// glibc. known tells which names exist; nil accepts every name.
+// glibc. known tells which names exist; nil accepts every name. None has blanks or
+// control characters.
 func ParseLiteral(host string, known func(zone string) bool) (netip.Addr, Literal) {
 	if host == "" || !literalStart(host[0]) {
 		return netip.Addr{}, NotLiteral
@@ -66,8 +67,13 @@ func validZone(addr netip.Addr, zone string, known func(string) bool) bool {
 	if zone == "" || !linkLocal(addr) {
 		return false
 	}
+	if strings.ContainsFunc(zone, func(c rune) bool { return c <= ' ' || c == del }) {
+		return false // no name of an interface, as Linux sees it
+	}
 	return known == nil || known(zone)
 }
+
+const del = 0x7f // ASCII's last control character
 
 // linkLocal reports whether the zone of addr may be the name of an interface.
 func linkLocal(addr netip.Addr) bool {
