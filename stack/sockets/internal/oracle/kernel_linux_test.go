@@ -10,13 +10,11 @@ import (
 	"unsafe"
 
 	"golang.org/x/sys/unix"
-
-	"github.com/userstack/userstack/tun/namespace"
 )
 
 // kernel runs programs on Linux's sockets.
 type kernel struct {
-	ns    *namespace.Namespace
+	lab   *lab
 	scene scene
 	fds   map[string]int
 }
@@ -89,7 +87,7 @@ var kinds = map[string]int{"tcp": unix.SOCK_STREAM, "udp": unix.SOCK_DGRAM,
 var families = map[string]int{"v4": unix.AF_INET, "v6": unix.AF_INET6, "dual": unix.AF_INET6, "unix": unix.AF_UNIX}
 
 func (k *kernel) socket(s step) (string, error) {
-	file, err := k.ns.Socket(families[k.scene.family], kinds[s.word(2)], 0)
+	file, err := k.lab.socket(families[k.scene.family], kinds[s.word(2)])
 	if err != nil {
 		return "", err
 	}

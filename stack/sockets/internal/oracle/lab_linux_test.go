@@ -40,8 +40,36 @@ type lab struct {
 	host *sockets.Host
 	none *sockets.Socket // a closed socket of host
 
-	mu   sync.Mutex
-	base int // first port of the next program
+	mu     sync.Mutex
+	base   int                 // first port of the next program
+	spares map[[2]int]*os.File // kernel sockets by family and type, one of each
+}
+
+// socket makes a kernel socket. The namespace's helper closes its own descriptor only after it has passed the socket on,
+// and until then no close here is the last. So each socket is made one request before it is used.
+func (l *lab) socket(family, typ int) (*os.File, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	key := [2]int{family, typ}
+	for {
+		next, err := l.ns.Socket(family, typ, 0)
+		if err != nil {
+			return nil, err
+		}
+		spare := l.spares[key]
+		l.spares[key] = next
+		if spare != nil {
+			return spare, nil
+		}
+	}
+}
+
+func (l *lab) closeSpares() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, s := range l.spares {
+		s.Close()
+	}
 }
 
 const (
@@ -89,7 +117,9 @@ func newLab(t testing.TB) *lab {
 		t.Fatal(err)
 	}
 	none.Close()
-	return &lab{ns: ns, host: host, none: none, base: firstBase}
+	l := &lab{ns: ns, host: host, none: none, base: firstBase, spares: map[[2]int]*os.File{}}
+	t.Cleanup(l.closeSpares)
+	return l
 }
 
 // full reports whether the ports below the ephemeral ones are used up, but for what the workers may have begun to use.
@@ -114,7 +144,7 @@ func (l *lab) drivers(family string) (driver, driver) {
 	l.base += basePorts
 	place := scene{family: family, base: base}
 	return &ours{host: l.host, scene: place, socks: map[string]*sockets.Socket{}, none: l.none},
-		&kernel{ns: l.ns, scene: place, fds: map[string]int{}}
+		&kernel{lab: l, scene: place, fds: map[string]int{}}
 }
 
 // A sight is one thing that can be seen of a socket.
@@ -190,6 +220,10 @@ func (r *run) allow(d difference) bool {
 	return r.permitted
 }
 
+// again are the results of calls that changed nothing and may end otherwise yet: what is missing may come, and a closed
+// socket, which cannot be looked at, may give its port back.
+var again = map[string]bool{"EAGAIN": true, "EADDRINUSE": true}
+
 // step makes one call on both sides and compares. It returns false when going on makes no sense: after a difference,
 // permitted or not.
 func (r *run) step(s step) bool {
@@ -200,15 +234,15 @@ func (r *run) step(s step) bool {
 		switch {
 		case o == k || r.allow(d):
 			return true
-		case o == "EAGAIN": // has changed nothing: what is missing may come yet
+		case again[o]:
 			o = r.o.call(s)
-		case k == "EAGAIN":
+		case again[k]:
 			k = r.k.call(s)
 		}
 		return false
 	}
 	limit := *patience
-	if o != "EAGAIN" && k != "EAGAIN" {
+	if !again[o] && !again[k] {
 		limit = 0
 	}
 	if !await(limit, same) {

@@ -177,10 +177,10 @@ func (g *generator) start() {
 	case g.unix():
 		text, names = g.startUnix()
 	case g.kind == "tcp" && g.IntN(4) > 0:
-		text = "socket l tcp; bind l lo:1; listen l 5; socket a tcp; connect a lo:1; accept l b; set a NODELAY 1; set b NODELAY 1"
+		text = "socket l tcp; set l NODELAY 1; bind l lo:1; listen l 5; socket a tcp; set a NODELAY 1; connect a lo:1; accept l b"
 		names = []string{"l", "a", "b"}
 	case g.kind == "tcp":
-		text, names = "socket l tcp; bind l lo:1; listen l 2; socket a tcp; bind a lo:2", []string{"l", "a"}
+		text, names = "socket l tcp; set l NODELAY 1; bind l lo:1; listen l 2; socket a tcp; set a NODELAY 1; bind a lo:2", []string{"l", "a"}
 	case g.IntN(2) == 0:
 		text += "; connect a lo:2"
 	}
@@ -294,5 +294,8 @@ func (g *generator) newSocket() {
 	}
 	name := g.fresh()
 	g.add("socket %s %s", name, g.kind)
+	if g.kind == "tcp" {
+		g.add("set %s NODELAY 1", name) // what Nagle holds back is gone after a reset, sooner or later
+	}
 	g.open = append(g.open, name)
 }
