@@ -144,6 +144,27 @@ func TestFactsOfSockets(t *testing.T) {
 	wantInt(t, u, sockets.SOL_IP, sockets.IP_PROTOCOL, must[sockets.Sockaddr](t)(u.GetSockName()).(sockets.Inet4).Port)
 }
 
+func TestPeerNameOfUnix(t *testing.T) {
+	a, _ := pair(t)
+	for name, want := range map[string]string{"/tmp/name": "\x01\x00/tmp/name\x00", "\x00abstract": "\x01\x00\x00abstract"} {
+		l := mustSocket(t, a, sockets.AF_UNIX, sockets.SOCK_STREAM, 0)
+		check(t, l.Bind(sockets.UnixAddr{Name: name}))
+		check(t, l.Listen(1))
+		c := mustSocket(t, a, sockets.AF_UNIX, sockets.SOCK_STREAM, 0)
+		wantErrno(t, second(c.GetSockOpt(sockets.SOL_SOCKET, sockets.SO_PEERNAME, 2)), sockets.ENOTCONN)
+		check(t, c.Connect(sockets.UnixAddr{Name: name}))
+		s, _, err := l.Accept()
+		check(t, err)
+		defer s.Close()
+		if v := must[[]byte](t)(c.GetSockOpt(sockets.SOL_SOCKET, sockets.SO_PEERNAME, len(want))); string(v) != want {
+			t.Errorf("SO_PEERNAME is %q, want %q", v, want)
+		}
+		if v := must[[]byte](t)(s.GetSockOpt(sockets.SOL_SOCKET, sockets.SO_PEERNAME, 2)); string(v) != "\x01\x00" {
+			t.Errorf("SO_PEERNAME of a peer without a name is %q", v)
+		}
+	}
+}
+
 func TestBufferSizes(t *testing.T) {
 	a, _ := pair(t)
 	u := udpSocket(t, a)

@@ -34,7 +34,11 @@ var cookieRecord = &option{name: "SO_COOKIE", key: optionKey{SOL_SOCKET, SO_COOK
 
 // getPeerName is SO_PEERNAME: getpeername as an option.
 func getPeerName(d *description, ep tcpip.Endpoint) ([]byte, Errno) {
-	if ep == nil || d.isTCP() && tcpGone(ep) {
+	if d.unix != nil {
+		name, errno := d.unix.peerName()
+		return sockaddrUnBytes(name), errno
+	}
+	if d.isTCP() && tcpGone(ep) {
 		return nil, ENOTCONN
 	}
 	full, terr := ep.GetRemoteAddress()
@@ -63,6 +67,16 @@ func sockaddrBytes(f Family, ap netip.AddrPort) []byte {
 	scope, _ := strconv.ParseUint(ap.Addr().Zone(), 10, 32)
 	b = append(append(b, make([]byte, 4)...), ip6[:]...) // sin6_flowinfo
 	return binary.LittleEndian.AppendUint32(b, uint32(scope))
+}
+
+// sockaddrUnBytes is struct sockaddr_un as far as it is used: a path ends with a
+// NUL, an abstract name begins with one, and no name is nothing.
+func sockaddrUnBytes(name string) []byte {
+	b := append(binary.LittleEndian.AppendUint16(nil, uint16(AF_UNIX)), name...)
+	if name != "" && name[0] != 0 {
+		b = append(b, 0)
+	}
+	return b
 }
 
 // Places in the array of SO_MEMINFO (<linux/sock_diag.h>). The others are of

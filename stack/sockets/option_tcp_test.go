@@ -2,6 +2,7 @@ package sockets_test
 
 import (
 	"encoding/binary"
+	"errors"
 	"net/netip"
 	"testing"
 	"time"
@@ -46,12 +47,15 @@ func TestSynCount(t *testing.T) {
 	setInt(t, c, sockets.SOL_TCP, sockets.TCP_SYNCNT, 1)
 	for range 2 {
 		failed := make(chan error, 1)
-		go func() { failed <- c.Connect(sockets.Inet4{Host: addrB, Port: 9}) }()
+		go func() { failed <- c.Connect(sockets.Inet4{Host: addrB, Port: 9}, sockets.Within(time.Minute)) }()
 		awaitBlocked(t, "Connect")
 		clock.Advance(2900 * time.Millisecond)
 		awaitBlocked(t, "Connect")
 		clock.Advance(200 * time.Millisecond)
-		wantErrno(t, <-failed, sockets.ETIMEDOUT)
+		err := <-failed
+		if wantErrno(t, err, sockets.ETIMEDOUT); errors.Is(err, sockets.ErrTimeout) {
+			t.Fatal("the connect goes on after the retries")
+		}
 		wantInt(t, c, sockets.SOL_SOCKET, sockets.SO_ERROR, 0)
 	}
 	c.SetBlocking(false)
