@@ -133,3 +133,44 @@ func TestTypedControl(t *testing.T) {
 		t.Errorf("struct in_pktinfo is % x, want % x", v4.Data, want)
 	}
 }
+
+// What a program passes to SendMsg, in whatever form, is sent or refused.
+func FuzzSendMsg(f *testing.F) {
+	h, end := loopbackHost()
+	f.Cleanup(end)
+	f.Add([]byte{}, []byte("data"))
+	f.Add(sockets.MarshalControl([]sockets.ControlMessage{
+		sockets.ControlPacketInfo(sockets.PacketInfo{Local: netip.MustParseAddr("127.0.0.9")}),
+		sockets.ControlInt(sockets.SOL_IP, sockets.IP_TTL, 4), sockets.ControlInt(sockets.SOL_IP, sockets.IP_TOS, 4),
+		sockets.ControlSegment(2),
+	}), []byte("segments"))
+	f.Add(sockets.MarshalControl([]sockets.ControlMessage{
+		sockets.ControlPacketInfo(sockets.PacketInfo{Interface: 1, Local: netip.IPv6Loopback()}),
+		sockets.ControlInt(sockets.SOL_IPV6, sockets.IPV6_TCLASS, 4), sockets.ControlInt(sockets.SOL_IPV6, sockets.IPV6_HOPLIMIT, 0),
+	}), []byte{128, 0, 0, 0, 0, 0, 0, 0, 1})
+	type target struct {
+		s  *sockets.Socket
+		to sockets.Sockaddr
+	}
+	var targets []target
+	open := func(family sockets.Family, p sockets.Protocol, to sockets.Sockaddr) {
+		targets = append(targets, target{mustSocket(f, h, family, sockets.SOCK_DGRAM, p), to})
+	}
+	open(sockets.AF_INET, 0, sockets.Inet4{Host: "127.0.0.1", Port: 9})
+	open(sockets.AF_INET6, 0, sockets.Inet6{Host: "::1", Port: 9})
+	open(sockets.AF_INET6, 0, sockets.Inet4{Host: "127.0.0.1", Port: 9})
+	open(sockets.AF_INET, sockets.IPPROTO_ICMP, sockets.Inet4{Host: "127.0.0.1"})
+	open(sockets.AF_INET6, sockets.IPPROTO_ICMPV6, sockets.Inet6{Host: "::1"})
+	f.Fuzz(func(t *testing.T, control, data []byte) {
+		messages, err := sockets.ParseControl(control)
+		if err != nil {
+			return
+		}
+		for _, x := range targets {
+			n, err := x.s.SendMsg(&sockets.Msg{Buffers: [][]byte{data}, Control: messages, Addr: x.to})
+			if err == nil && n != len(data) {
+				t.Fatalf("sent %d of %d bytes", n, len(data))
+			}
+		}
+	})
+}

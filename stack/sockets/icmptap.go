@@ -215,7 +215,7 @@ func (d *description) networkError(e icmpError, h *datagram) {
 	ep := d.ep.Load()
 	if d.isTCP() {
 		// Without IP_RECVERR netstack does what Linux does (T30).
-		if !wants {
+		if !wants || e.tooBig() {
 			return
 		}
 		if state := tcp.EndpointState(ep.State()); state != tcp.StateSynSent && state != tcp.StateSynRecv {

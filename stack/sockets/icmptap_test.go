@@ -188,6 +188,29 @@ func TestConnectErrorIsQueued(t *testing.T) {
 	}
 }
 
+// A connection with IP_RECVERR has an ICMP error pending, where without it poll
+// does not show one (T30); the connection goes on, and the queue is empty, as
+// tcp_v4_err of Linux has it.
+func TestRecvErrOfConnection(t *testing.T) {
+	a, b := pair(t)
+	client, server := connected(t, a, b)
+	setInts(t, client, sockets.SOL_IP, sockets.IP_RECVERR)
+	unreachable(t, b, header.ICMPv4HostUnreachable, must[sockets.Sockaddr](t)(client.GetSockName()), must[sockets.Sockaddr](t)(client.GetPeerName()))
+	waitFor(t, client, sockets.POLLERR)
+	barrier(t, b, a, addrA) // netstack has had its turn as well
+	_, err := client.RecvMsg([][]byte{make([]byte, 9)}, 99, sockets.MSG_ERRQUEUE)
+	wantErrno(t, err, sockets.EAGAIN)
+	_, err = client.Recv(1)
+	wantErrno(t, err, sockets.EHOSTUNREACH)
+	if got := takeSOError(t, client); got != 0 {
+		t.Errorf("SO_ERROR tells %v again", got)
+	}
+	must[int](t)(client.Send([]byte("alive")))
+	if got := recvString(t, server); got != "alive" {
+		t.Errorf("received %q", got)
+	}
+}
+
 // icmp6 is icmp4 for IPv6.
 func icmp6(src string, about []byte, typ, code uint8, field uint32) []byte {
 	m := make([]byte, 8, 8+len(about))

@@ -72,6 +72,9 @@ func (d *description) takeSocketError() Errno {
 		return 0
 	}
 	errno := errnoOf(ep.LastError())
+	if d.asked(askErrors | askErrors6) {
+		return 0 // with IP_RECVERR it was the pending error already
+	}
 	if errno != 0 && tcp.EndpointState(ep.State()) == tcp.StateError {
 		d.takeError() // the connection ended just now: this was the hard error, and the rest repeats it
 	}

@@ -66,6 +66,29 @@ func TestUDPCork(t *testing.T) {
 	check(t, from.Close()) // as on Linux
 }
 
+// What a cleared UDP_CORK sends comes back at once on the loopback, as an error
+// or to the socket itself, and finds nothing locked.
+func TestUncorkOnLoopback(t *testing.T) {
+	h, end := loopbackHost()
+	defer end()
+	s := udpSocket(t, h)
+	check(t, s.Bind(sockets.Inet4{Host: "127.0.0.1"}))
+	setInts(t, s, sockets.SOL_IP, sockets.IP_RECVERR)
+	uncork := func(to sockets.Sockaddr, text string) {
+		setInts(t, s, sockets.SOL_UDP, sockets.UDP_CORK)
+		must[int](t)(s.SendTo([]byte(text), to))
+		check(t, s.SetSockOptInt(sockets.SOL_UDP, sockets.UDP_CORK, 0))
+	}
+	uncork(must[sockets.Sockaddr](t)(s.GetSockName()), "to itself")
+	if got := recvString(t, s); got != "to itself" {
+		t.Errorf("received %q", got)
+	}
+	uncork(sockets.Inet4{Host: "127.0.0.1", Port: 9}, "to nobody")
+	if m, e := queuedError(t, s, 99); e.Errno != sockets.ECONNREFUSED || string(m.Buffers[0][:m.N]) != "to nobody" {
+		t.Errorf("%+v about %q", e, m.Buffers[0][:m.N])
+	}
+}
+
 // T21: on a connection MSG_MORE holds the last, partial segment back; TCP_CORK
 // does not show it.
 func TestT21MoreOnConnection(t *testing.T) {
