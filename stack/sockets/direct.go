@@ -15,8 +15,9 @@ import (
 
 // sendDirect sends p from the socket's port in the given shape.
 func (d *description) sendDirect(p []byte, to tcpip.FullAddress, v6 bool, sh *shape) Errno {
-	if d.kind&(onUDP|onPing) == 0 {
-		return EOPNOTSUPP
+	rawIPv4 := d.kind == onRaw && !v6 && !d.endpoint().SocketOptions().GetHeaderIncluded()
+	if d.kind&(onUDP|onPing) == 0 && !rawIPv4 {
+		return EOPNOTSUPP // of raw IPv6 sockets netstack makes the checksum
 	}
 	port, errno := d.sourcePort(to)
 	if errno != 0 {
@@ -36,9 +37,10 @@ func (d *description) sendDirect(p []byte, to tcpip.FullAddress, v6 bool, sh *sh
 		Payload:            buffer.MakeWithData(p),
 	})
 	defer pkt.DecRef()
-	if d.kind == onPing {
+	switch d.kind {
+	case onPing:
 		errno = echoHeader(pkt, route, port)
-	} else {
+	case onUDP:
 		errno = udpHeader(pkt, route, port, to.Port, d.ep.Load().SocketOptions().GetNoChecksum())
 	}
 	if errno != 0 {
@@ -54,6 +56,9 @@ func (d *description) sendDirect(p []byte, to tcpip.FullAddress, v6 bool, sh *sh
 
 // sourcePort binds the socket if it is not, as sending does.
 func (d *description) sourcePort(to tcpip.FullAddress) (uint16, Errno) {
+	if d.kind == onRaw {
+		return 0, 0
+	}
 	ep := d.ep.Load()
 	var terr tcpip.Error
 	if e, ok := ep.Endpoint.(tcpip.EndpointWithPreflight); ok {

@@ -200,8 +200,8 @@ func (d *description) sent(e icmpError) bool {
 		translate.NetipAddr(local.Addr) != e.local.Addr() && !local.Addr.Unspecified() {
 		return false
 	}
-	remote, terr := ep.GetRemoteAddress()
-	return terr != nil || translate.NetipAddr(remote.Addr) == e.remote.Addr()
+	remote, ok := d.peer()
+	return !ok || translate.NetipAddr(remote.Addr) == e.remote.Addr()
 }
 
 // networkError does to a socket what an ICMP error does on Linux. It must not

@@ -27,7 +27,7 @@ type Msg struct {
 // Errors beside Send's and SendTo's: EINVAL for control messages that Linux
 // refuses too, ENODEV for an interface that does not exist, ENETUNREACH for an
 // IPv4 source address that is not the stack's; EOPNOTSUPP for a source address
-// or TOS on a raw socket, which netstack cannot do.
+// or TOS on a raw IPv6 socket or one with IP_HDRINCL.
 func (s *Socket) SendMsg(m *Msg, opts ...CallOption) (int, error) {
 	c := s.sending(opts)
 	n, err := s.sendMessage(m, &c, opts)

@@ -177,8 +177,8 @@ func (d *description) target(to *tcpip.FullAddress) (full tcpip.FullAddress, v6 
 	if to != nil {
 		full = *to
 	} else {
-		peer, terr := d.ep.Load().GetRemoteAddress()
-		if terr != nil {
+		peer, ok := d.peer()
+		if !ok {
 			return full, false, EDESTADDRREQ
 		}
 		full = peer
@@ -191,6 +191,18 @@ func (d *description) target(to *tcpip.FullAddress) (full tcpip.FullAddress, v6 
 		return full, d.family == AF_INET6, 0 // the unspecified address: netstack knows
 	}
 	return full, full.Addr.BitLen() == header.IPv6AddressSizeBits, 0
+}
+
+// peer returns where Connect went. Netstack's raw endpoints do not tell.
+func (d *description) peer() (tcpip.FullAddress, bool) {
+	if d.kind == onRaw {
+		if p := d.raw.peer.Load(); p != nil {
+			return *p, true
+		}
+		return tcpip.FullAddress{}, false
+	}
+	peer, terr := d.endpoint().GetRemoteAddress()
+	return peer, terr == nil
 }
 
 // sourceOf returns the address that a route for the datagram is looked up with:
