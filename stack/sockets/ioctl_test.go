@@ -194,3 +194,37 @@ func TestIoctlWindows(t *testing.T) {
 		}
 	}
 }
+
+// K1 to K4 on AF_UNIX, as Linux 6.18 answers.
+func TestIoctlUnix(t *testing.T) {
+	h, end := loopbackHost()
+	defer end()
+	for _, tc := range []struct {
+		typ    sockets.Type
+		unread int
+		atMark sockets.Errno
+	}{{sockets.SOCK_STREAM, 8, 0}, {sockets.SOCK_DGRAM, 5, sockets.EOPNOTSUPP}, {sockets.SOCK_SEQPACKET, 8, sockets.EOPNOTSUPP}} {
+		a, b, err := h.SocketPair(sockets.AF_UNIX, tc.typ, 0)
+		check(t, err)
+		must[int](t)(a.Send([]byte("12345")))
+		must[int](t)(a.Send([]byte("678")))
+		if n := must[any](t)(b.Ioctl(sockets.FIONREAD, nil)); n != tc.unread {
+			t.Errorf("type %d: FIONREAD %v, want %d", tc.typ, n, tc.unread)
+		}
+		if n := must[any](t)(a.Ioctl(sockets.SIOCOUTQ, nil)).(int); n < 8 {
+			t.Errorf("type %d: SIOCOUTQ %d", tc.typ, n)
+		}
+		if n := must[any](t)(b.Ioctl(sockets.SIOCOUTQ, nil)); n != 0 {
+			t.Errorf("type %d: SIOCOUTQ of who sent nothing is %v", tc.typ, n)
+		}
+		if _, err := a.Ioctl(sockets.SIOCATMARK, nil); tc.atMark == 0 {
+			check(t, err)
+		} else {
+			wantErrno(t, err, tc.atMark)
+		}
+		_, err = a.Ioctl(sockets.SIOCGSTAMP, nil)
+		wantErrno(t, err, sockets.ENOTTY)
+		a.Close()
+		b.Close()
+	}
+}
