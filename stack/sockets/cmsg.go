@@ -116,7 +116,10 @@ func (d *description) packetInfo4(dg *datagram) ControlMessage {
 	dst := dg.dst.Addr().Unmap().As4()
 	local := dst
 	proto := header.IPv4ProtocolNumber
-	if !d.host.isOwn(tcpip.AddrFrom4(dst)) {
+	switch {
+	case dg.failed != nil:
+		local = [4]byte{} // Linux fills it in for what is received, not for errors
+	case !d.host.isOwn(tcpip.AddrFrom4(dst)):
 		local = [4]byte{}
 		if a, terr := d.host.gv.GetMainNICAddress(dg.nic, proto); terr == nil && a.Address.BitLen() == header.IPv4AddressSizeBits {
 			local = a.Address.As4()

@@ -37,6 +37,29 @@ func (d *description) isPlain(control []ControlMessage, c *call) bool {
 	return d.kind == onPacket || len(control) == 0 && c.flags&MSG_MORE == 0 && d.extras() == nil && !d.asked(askCork)
 }
 
+// checkControl refuses control messages, which Linux does before it tells of a
+// pending error. For a datagram that waits they are not looked at.
+func (d *description) checkControl(to *tcpip.FullAddress, control []ControlMessage) Errno {
+	if len(control) == 0 || d.kind == onPacket || d.hasCorked() {
+		return 0
+	}
+	_, v6, errno := d.target(to)
+	if errno == 0 {
+		_, errno = d.shapeOf(control, v6)
+	}
+	return errno
+}
+
+func (d *description) hasCorked() bool {
+	x := d.extras()
+	if x == nil {
+		return false
+	}
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	return x.corked != nil
+}
+
 // sendShaped is sendGather for the datagrams that isPlain does not fit.
 func (s *Socket) sendShaped(r *gather, to *tcpip.FullAddress, control []ControlMessage, c *call) (int, error) {
 	d := s.d
@@ -121,6 +144,20 @@ func (s *Socket) startCorked(p *corkedPacket, r *gather) (int, error) {
 	}
 	x.corked = p
 	return n, nil
+}
+
+// redirectCorked makes a datagram that waits go to the new peer. That is what
+// Linux does, over IPv4, because both have their route in one place.
+func (d *description) redirectCorked(to tcpip.FullAddress) {
+	x := d.extras()
+	if x == nil || !isIPv4(to.Addr) {
+		return
+	}
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	if x.corked != nil && !x.corked.v6 {
+		x.corked.to, x.corked.shape.local = to, tcpip.Address{}
+	}
 }
 
 func (p *corkedPacket) limit() int {

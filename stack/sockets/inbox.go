@@ -51,6 +51,7 @@ type datagram struct {
 	when int64  // arrival, nanoseconds since 1970
 	lost uint32 // datagrams dropped before this one (SO_RXQ_OVFL)
 
+	peeked bool         // MSG_PEEK has shown it
 	failed *queuedError // what MSG_ERRQUEUE took instead of a datagram
 
 	segment int // bytes of each datagram when several were put together (UDP_GRO)
@@ -186,7 +187,7 @@ func (in *inbox) take(w *scatter, peek bool, meta *datagram) (r received, ok boo
 	dg := &in.queue[in.head]
 	n, _ := w.Write(dg.body.bytes())
 	r = received{n: n, total: len(dg.body.bytes()), from: dg.from, link: dg.link}
-	in.stamp = dg.when
+	in.stamp, dg.peeked = dg.when, true
 	if meta != nil {
 		*meta = *dg
 		meta.body = nil

@@ -108,7 +108,7 @@ func (s *Socket) recvMessage(m *Msg, oobLen int, c *call) error {
 		return r.err
 	}
 	m.Addr, m.N, m.Flags, m.Control = s.sender(r), r.count(c.flags), 0, nil
-	if r.total > r.n {
+	if r.total > r.n && !r.toEnd {
 		m.Flags |= MSG_TRUNC
 	}
 	room := controlRoom{left: oobLen}

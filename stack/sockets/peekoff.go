@@ -55,24 +55,25 @@ func (d *description) movePeek(n int, flags MsgFlags) {
 }
 
 // peekAt is take with MSG_PEEK from an offset. Datagrams in front of it are
-// passed over, and also empty ones unless the offset is at the first of them.
+// passed over, and so is an empty one that was seen before.
 func (in *inbox) peekAt(w *scatter, off int, meta *datagram) (r received, ok bool) {
 	in.mu.Lock()
 	defer in.mu.Unlock()
 	for i := range in.n {
 		dg := &in.queue[(in.head+i)%len(in.queue)]
 		p := dg.body.bytes()
-		if off >= len(p) && off > 0 {
+		if off >= len(p) && (off > 0 || dg.peeked) {
 			off -= len(p)
 			continue
 		}
+		toEnd := w.size() > len(p)-off // Linux says MSG_TRUNC also when it fits exactly
 		n, _ := w.Write(p[off:])
-		in.stamp = dg.when
+		in.stamp, dg.peeked = dg.when, true
 		if meta != nil {
 			*meta = *dg
 			meta.body = nil
 		}
-		return received{n: n, total: len(p), from: dg.from}, true
+		return received{n: n, total: len(p), from: dg.from, toEnd: toEnd}, true
 	}
 	return received{}, false
 }

@@ -134,6 +134,7 @@ func (d *description) tryConnectDatagram(dst netip.AddrPort) error {
 	}
 	switch terr := d.startConnectLocked(ep, full); terr.(type) {
 	case nil:
+		d.redirectCorked(full)
 		return nil
 	case *tcpip.ErrNoPortAvailable:
 		return EAGAIN

@@ -66,6 +66,7 @@ type received struct {
 	from  netip.AddrPort // sender of a datagram
 	name  string         // the same on AF_UNIX; "" for an unbound one
 	link  *LinkAddr      // sender of a packet
+	toEnd bool           // the rest of the datagram, from SO_PEEK_OFF on, is in the buffer
 	eof   bool           // n is 0 because no more will come
 	err   error
 }
@@ -118,8 +119,8 @@ func (s *Socket) recvScatter(w *scatter, c *call, meta *datagram) received {
 	} else {
 		r = s.recvStream(w, c)
 	}
-	if r.n > 0 {
-		s.d.movePeek(r.n, c.flags)
+	if n := r.count(c.flags); n > 0 {
+		s.d.movePeek(n, c.flags) // with MSG_TRUNC by all of the datagram, as on Linux
 	}
 	return r
 }

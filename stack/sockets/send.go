@@ -148,7 +148,12 @@ func (s *Socket) trySendDatagram(r *gather, to *tcpip.FullAddress, control []Con
 		size = 0 // what becomes of it is checked when it is known
 	}
 	if c.flags&MSG_OOB != 0 {
-		return 0, EOPNOTSUPP
+		if errno := s.d.refusesOOB(to); errno != 0 {
+			return 0, errno
+		}
+	}
+	if errno := s.d.checkControl(to, control); errno != 0 {
+		return 0, errno
 	}
 	if errno := s.d.maySend(r, size, to); errno != 0 {
 		return 0, errno
@@ -206,6 +211,18 @@ func (s *Socket) write(r *gather, opts tcpip.WriteOptions, c *call) (n int, err 
 	}
 }
 
+// refusesOOB is what MSG_OOB does on a datagram: Linux ignores it on UDP over
+// IPv6 alone.
+func (d *description) refusesOOB(to *tcpip.FullAddress) Errno {
+	if d.kind != onUDP || d.family != AF_INET6 {
+		return EOPNOTSUPP
+	}
+	if _, v6, errno := d.target(to); errno != 0 || v6 {
+		return errno
+	}
+	return EOPNOTSUPP
+}
+
 // hasDestination reports whether a datagram for to, or for the peer if to is
 // nil, could go anywhere.
 func (d *description) hasDestination(to *tcpip.FullAddress) bool {
@@ -220,7 +237,7 @@ func (d *description) maySend(r *gather, size int, to *tcpip.FullAddress) Errno 
 	if size > maxDatagram && d.kind&(onRaw|onPacket) == 0 && (d.family == AF_INET || d.hasDestination(to)) {
 		return EMSGSIZE
 	}
-	if d.kind == onUDP && !d.hasDestination(to) {
+	if d.kind == onUDP && !d.hasDestination(to) && !d.hasCorked() {
 		return EDESTADDRREQ
 	}
 	if to != nil && to.Addr == header.IPv4Broadcast && !d.ep.Load().SocketOptions().GetBroadcast() {

@@ -94,6 +94,8 @@ func (sh *shape) ip(m ControlMessage) Errno {
 	case m.Type == IP_TTL && len(m.Data) == 4 && n >= 1 && n <= 255:
 		sh.ttl = n
 		return 0
+	case m.Type == IP_PROTOCOL && len(m.Data) == 4 && n >= 1 && n <= 255:
+		return 0 // it is for raw sockets of IPPROTO_RAW, whose header says it here
 	case m.Type == IP_TOS && ok && len(m.Data) != 2 && n >= 0 && n <= 255:
 		sh.tos = n
 		return 0
