@@ -64,19 +64,14 @@ var ioctls = map[uint32]ioctlRequest{
 // request; arg is nil where none is named.
 //
 //	FIONREAD, SIOCINQ          int: bytes that wait on a connection, else the length of the next datagram
-<<<<<<< HEAD
 //	SIOCATMARK                 int: 0, as there is no urgent data; ENOTTY but on TCP and AF_UNIX
-=======
-//	SIOCOUTQ                   int: bytes of SO_SNDBUF that are occupied, on AF_UNIX
-//	SIOCATMARK                 int: 0, as there is no urgent data; ENOTTY but on a stream
->>>>>>> c0a6786 (stack/sockets: answer FIONREAD and SIOCOUTQ on AF_UNIX)
 //	SIOCGSTAMP, SIOCGSTAMPNS   time.Time: arrival of the datagram received last; ENOENT before
 //	FIONBIO                    arg int: not 0 makes the socket non-blocking
 //	SIO_KEEPALIVE_VALS         arg KeepaliveVals, or its 12 bytes: on, two times in milliseconds
 //	SIOCGIF…                   what netdevice(7) describes: see SIOCGIFCONF
 //
-// Others of Windows are EOPNOTSUPP, and SIOCOUTQ is ENOTTY where netstack does
-// not say how much it has not sent: both wrap ErrUnsupported. Requests that change an
+// Others of Windows are EOPNOTSUPP and SIOCOUTQ is ENOTTY, as netstack does not
+// say how much it has not sent: both wrap ErrUnsupported. Requests that change an
 // interface are EPERM. Anything else is ENOTTY. An arg of the wrong type is
 // EINVAL.
 func (s *Socket) Ioctl(control uint32, arg any) (any, error) {
@@ -106,6 +101,8 @@ func (d *description) readable() (any, error) {
 		return n + d.ahead(), errno.orNil()
 	case d.in != nil:
 		return d.in.next(), nil
+	case !d.isTCP():
+		return nil, ENOTTY
 	case tcp.EndpointState(d.endpoint().State()) == tcp.StateListen:
 		return nil, EINVAL
 	}
@@ -134,19 +131,12 @@ func (s *Socket) ioctlNonblocking(arg any) (any, error) {
 
 func (s *Socket) ioctlAtMark(any) (any, error) {
 	switch {
-<<<<<<< HEAD
 	case s.d.unix != nil && s.d.typ != SOCK_STREAM:
 		return nil, EOPNOTSUPP
 	case !s.d.isTCP() && s.d.unix == nil:
 		return nil, ENOTTY
-=======
-	case s.d.isTCP() || s.d.unix != nil && s.d.typ == SOCK_STREAM:
-		return 0, nil
-	case s.d.unix != nil:
-		return nil, EOPNOTSUPP
->>>>>>> c0a6786 (stack/sockets: answer FIONREAD and SIOCOUTQ on AF_UNIX)
 	}
-	return nil, ENOTTY
+	return 0, nil
 }
 
 func (s *Socket) ioctlStamp(any) (any, error) {
