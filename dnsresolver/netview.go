@@ -99,7 +99,7 @@ func (n *NetResolver) records(ctx context.Context, name string, t RecordType) (R
 	if err != nil {
 		return recs, netError(err)
 	}
-	recs.Name += "."
+	recs.Name = strings.TrimSuffix(recs.Name, ".") + "."
 	for i := range recs.List {
 		if target := &recs.List[i].Target; *target != "." {
 			*target += "."

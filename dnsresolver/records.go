@@ -84,7 +84,9 @@ type Records struct {
 // LookupRecords asks DNS for the records of one type at name, with the search list.
 // The hosts file and the names with a fixed meaning do not matter to it. A name
 // that a server puts into an MX, SRV, NS or PTR record is checked; records with one
-// that is no host name are left out. The name itself may have labels that begin
+// that is no host name are left out, and so are CNAME records with a target that may
+// not be asked for. Text has what else is in a record with all that is not printable
+// escaped. The name itself may have labels that begin
 // with an underscore. The error is an *Error: EAI_NONAME when the name does not
 // exist, EAI_NODATA when it has no such record.
 func (r *Resolver) LookupRecords(ctx context.Context, name string, t RecordType) (Records, error) {
@@ -130,6 +132,10 @@ func isOwner(name string) bool {
 	return true
 }
 
+// isShown reports whether a name from a server may be handed out where it need not
+// be a host name.
+func isShown(name string) bool { return isOwner(name) && !strings.Contains(name, "*") }
+
 // notShown reports whether c may not stand in a name that is asked for: only
 // letters, digits, hyphens and underscores may, and "*" for a wildcard itself.
 func notShown(c rune) bool {
@@ -169,7 +175,7 @@ func (rep *reply) records(asked string, t wire.Type, trust bool) Records {
 	if asked == "" {
 		end, recs.Name = ".", "."
 	}
-	if n := len(rep.names); n > 0 {
+	if n := len(rep.names); n > 0 && isShown(rep.names[n-1]) {
 		end = bare(rep.names[n-1])
 	}
 	base := Record{Name: end, Type: RecordType(t), TTL: rep.ttl}
@@ -193,7 +199,10 @@ func (rep *reply) records(asked string, t wire.Type, trust bool) Records {
 		recs.List = append(recs.List, rec)
 	}
 	recs.List = slices.DeleteFunc(recs.List, func(rec Record) bool {
-		return rec.Target != "" && rec.Target != "." && !netdb.IsHostname(rec.Target) && rec.Type != TypeCNAME
+		if rec.Type == TypeCNAME { // may lead to a name such as _dmarc
+			return !isShown(rec.Target)
+		}
+		return rec.Target != "" && rec.Target != "." && !netdb.IsHostname(rec.Target)
 	})
 	return recs
 }

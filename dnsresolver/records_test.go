@@ -176,3 +176,22 @@ func TestNetResolver(t *testing.T) {
 		}
 	})
 }
+
+// The strings of a TXT record are its bytes; only Text has them escaped.
+func TestTXTStringsAreRaw(t *testing.T) {
+	n := newNetwork(t)
+	r := n.resolver(Config{Servers: []Server{n.add("192.0.2.1", func(q query, s sender) {
+		s.reply(q, message{answer: []rr{{name: q.name, typ: q.typ, ttl: 60, data: []byte("\x05a\"b\\\x00\x00\x02\xc3\xa4")}}})
+	})}})
+	recs, err := r.LookupRecords(t.Context(), "a4.test", TypeTXT)
+	if err != nil || !slices.Equal(recs.List[0].Strings, []string{"a\"b\\\x00", "", "ä"}) || recs.List[0].Text != `"a\"b\\\000" "" "\195\164"` {
+		t.Errorf("%+v, %v", recs.List, err)
+	}
+	list, err := r.Net().LookupTXT(t.Context(), "a4.test")
+	if err != nil || !slices.Equal(list, []string{"a\"b\\\x00ä"}) {
+		t.Errorf("%q, %v", list, err)
+	}
+	if recs, err := r.Net().LookupNS(t.Context(), "."); err == nil {
+		t.Errorf("a TXT record as NS: %v", recs)
+	}
+}

@@ -44,7 +44,7 @@ func (rr *Record) parseAny(b []byte, off, end int) error {
 	case *dns.SRV:
 		d.Priority, d.Weight, d.Port, d.Target = v.Priority, v.Weight, v.Port, v.Target
 	case *dns.TXT:
-		d.Strings = v.Txt
+		d.Strings = texts(b[end-int(v.Hdr.Rdlength) : end])
 	case *dns.RFC3597: // whose String has a header of its own
 		d.Text = fmt.Sprintf(`\# %d %s`, len(v.Rdata)/2, v.Rdata)
 	case *dns.SVCB:
@@ -54,6 +54,17 @@ func (rr *Record) parseAny(b []byte, off, end int) error {
 	}
 	rr.Data = d
 	return nil
+}
+
+// texts returns the strings of a TXT record as they are: the library escapes them.
+// It has checked that they fill the data.
+func texts(data []byte) (list []string) {
+	for len(data) > 0 {
+		n := 1 + int(data[0])
+		list = append(list, string(data[1:n]))
+		data = data[n:]
+	}
+	return list
 }
 
 func (d *Data) service(v *dns.SVCB) {
