@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"errors"
 	"io"
+	"math"
 	"math/rand/v2"
 	"strings"
 	"testing"
@@ -404,4 +405,21 @@ func TestT27WindowGrows(t *testing.T) {
 	t.Errorf("the receive buffer stayed below %d bytes", want)
 	check(t, client.Close())
 	<-done
+}
+
+// A size that no memory has room for is only an upper bound.
+func TestRecvAnySize(t *testing.T) {
+	a, b := pair(t)
+	client, server := connected(t, a, b)
+	must[int](t)(server.Send([]byte("stream")))
+	if p := must[[]byte](t)(client.Recv(math.MaxInt)); string(p) != "stream" {
+		t.Errorf("received %q", p)
+	}
+	to := udpSocket(t, a)
+	check(t, to.Bind(sockets.Inet4{Host: addrA}))
+	must[int](t)(udpSocket(t, b).SendTo([]byte("datagram"), must[sockets.Sockaddr](t)(to.GetSockName())))
+	p, _, err := to.RecvFrom(math.MaxInt)
+	if check(t, err); string(p) != "datagram" {
+		t.Errorf("received %q", p)
+	}
 }

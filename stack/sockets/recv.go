@@ -18,22 +18,44 @@ import (
 // Errors: ENOTCONN on a TCP socket that is not connected; ECONNRESET and others
 // of the network, once, after the data that came before; EINVAL for n < 0.
 func (s *Socket) Recv(n int, opts ...CallOption) ([]byte, error) {
-	if n < 0 {
-		return nil, &Error{Op: "recv", Num: EINVAL, Msg: "the size is negative"}
-	}
-	p := make([]byte, n)
-	n, err := s.RecvInto(p, opts...)
-	return p[:min(n, len(p))], err
+	c := s.receiving(opts)
+	p, r := s.recvNew(n, &c)
+	return p, s.error("recv", r.err)
 }
 
 // RecvFrom is Recv that returns the sender as well, nil for TCP (recvfrom(2)).
 func (s *Socket) RecvFrom(n int, opts ...CallOption) ([]byte, Sockaddr, error) {
-	if n < 0 {
-		return nil, nil, &Error{Op: "recvfrom", Num: EINVAL, Msg: "the size is negative"}
+	c := s.receiving(opts)
+	p, r := s.recvNew(n, &c)
+	if r.err != nil {
+		return p, nil, s.error("recvfrom", r.err)
 	}
-	p := make([]byte, n)
-	n, from, err := s.RecvFromInto(p, opts...)
-	return p[:min(n, len(p))], from, err
+	return p, s.sender(r), nil
+}
+
+// recvNew receives at most n bytes into a buffer of its own.
+func (s *Socket) recvNew(n int, c *call) ([]byte, received) {
+	if n < 0 {
+		return nil, received{err: EINVAL}
+	}
+	p := make([]byte, min(n, s.d.mostReceived(c.flags)))
+	r := s.recv(p, c)
+	return p[:r.n], r
+}
+
+// Bounds of a buffer that a receive makes, in bytes; n may be anything.
+const (
+	maxReceive     = 1<<31 - pageSize // Linux's MAX_RW_COUNT
+	maxReceiveOnce = 16 << 20         // more than a datagram has, and enough of a stream at once
+)
+
+// mostReceived is how many bytes a receive can give: all that was asked for if it
+// waits for them, or if they are a record of AF_UNIX.
+func (d *description) mostReceived(flags MsgFlags) int {
+	if d.in == nil && (flags&MSG_WAITALL != 0 || d.typ != SOCK_STREAM) {
+		return maxReceive
+	}
+	return maxReceiveOnce
 }
 
 // RecvInto is Recv into p, which says how much fits. With MSG_TRUNC the result
