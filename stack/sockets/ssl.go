@@ -97,7 +97,7 @@ func (s *Socket) tlsConfig(o *SSLOptions) (*tls.Config, error) {
 		if err != nil {
 			return nil, &Error{Op: "ssl", Num: EINVAL, Err: err}
 		}
-		cfg.Certificates = append(cfg.Certificates, pair)
+		cfg.Certificates, cfg.GetClientCertificate = []tls.Certificate{pair}, nil
 	}
 	return cfg, nil
 }

@@ -260,6 +260,15 @@ func TestSSLClientCertificate(t *testing.T) {
 	if p := must[[]byte](t)(ssl.ReadAll()); string(p) != "CN=client" {
 		t.Errorf("the server saw %q", p)
 	}
+	// The files go before what Config has.
+	other := ca.issue(t, pkix.RDNSequence{{{Type: asn1.ObjectIdentifier{2, 5, 4, 3}, Value: "other"}}}, false)
+	o.Config = &tls.Config{Certificates: []tls.Certificate{other},
+		GetClientCertificate: func(*tls.CertificateRequestInfo) (*tls.Certificate, error) { return &other, nil }}
+	ssl, err = h.SSL(dial(t, h, "www.verisign.com"), &o)
+	check(t, err)
+	if p := must[[]byte](t)(ssl.ReadAll()); string(p) != "CN=client" {
+		t.Errorf("the server saw %q beside a Config", p)
+	}
 }
 
 // What time cuts off goes on with the next call, in both directions.
