@@ -88,6 +88,8 @@ func TestFilterErrors(t *testing.T) {
 		{}, make([]byte, 7), append(ret, 0),
 		bytes.Repeat([]byte{0xff}, 8),                                   // no instruction
 		assemble(t, bpf.LoadConstant{Dst: bpf.RegA, Val: 1}),            // does not return
+		append(bytes.Repeat([]byte{0xff}, 8), ret...),                   // nor here
+		assemble(t, bpf.NegateA{}, bpf.RetA{}),                          // not implemented
 		assemble(t, bpf.Jump{Skip: 5}, bpf.RetA{}),                      // jumps out
 		assemble(t, bpf.LoadExtension{Num: bpf.ExtVLANTag}, bpf.RetA{}), // Linux's own
 		bytes.Repeat(ret, 4097),

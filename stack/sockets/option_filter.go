@@ -11,7 +11,7 @@ import (
 // filterOptions are a program's own filter on what it receives, in classic BPF
 // (socket(7), SO_ATTACH_FILTER). The value is the instructions themselves, as
 // struct sock_filter has them, where C has a pointer to them. Linux's ancillary
-// loads (SKF_AD_*) are EINVAL.
+// loads (SKF_AD_*) and BPF_NEG are EINVAL.
 var filterOptions = map[optionKey]*option{
 	{SOL_SOCKET, SO_ATTACH_FILTER}: {name: "SO_ATTACH_FILTER", only: onAll, size: 4, once: true,
 		get: getFilter, set: setFilter, reason: "streams are not filtered"},
@@ -79,6 +79,10 @@ func assemble(v []byte) (*program, bool) {
 		b := v[i*instructionSize:]
 		raw := bpf.RawInstruction{Op: binary.LittleEndian.Uint16(b), Jt: b[2], Jf: b[3], K: binary.LittleEndian.Uint32(b[4:])}
 		code[i] = raw.Disassemble()
+		switch code[i].(type) {
+		case bpf.RawInstruction, bpf.NegateA: // which the machine meets only when it runs
+			return nil, false
+		}
 	}
 	vm, err := bpf.NewVM(code)
 	if err != nil {
