@@ -7,6 +7,7 @@ import (
 	"net/netip"
 	"slices"
 	"strconv"
+	"sync"
 
 	"gvisor.dev/gvisor/pkg/tcpip"
 
@@ -60,7 +61,7 @@ func (s *Stack) InterfaceByZone(zone string) (Interface, bool) {
 }
 
 // Promiscuous has the NIC show frames to other hosts to packet sockets, until
-// leave is called; it changes nothing on links that filter none, such as TUN
+// leave is called, which counts once; it changes nothing on links that filter none, such as TUN
 // devices.
 func (s *Stack) Promiscuous(index int) (leave func()) {
 	i := index - firstLinkIndex
@@ -75,7 +76,7 @@ func (s *Stack) Promiscuous(index int) (leave func()) {
 		return func() {}
 	}
 	l.EnterPromiscuous()
-	return l.LeavePromiscuous
+	return sync.OnceFunc(l.LeavePromiscuous)
 }
 
 // firstLinkIndex is the index of the first interface after the loopback.
