@@ -167,11 +167,12 @@ func (s *Socket) ioctlKeepalive(arg any) (any, error) {
 		return nil, EINVAL
 	}
 	if v.On {
-		for name, d := range map[int]time.Duration{TCP_KEEPIDLE: v.Idle, TCP_KEEPINTVL: v.Interval} {
-			seconds := int((d + time.Second - 1) / time.Second)
-			if err := s.SetSockOptInt(SOL_TCP, name, seconds); err != nil {
-				return nil, err
-			}
+		seconds := func(d time.Duration) int { return int((d + time.Second - 1) / time.Second) }
+		if err := s.SetSockOptInt(SOL_TCP, TCP_KEEPIDLE, seconds(v.Idle)); err != nil {
+			return nil, err
+		}
+		if err := s.SetSockOptInt(SOL_TCP, TCP_KEEPINTVL, seconds(v.Interval)); err != nil {
+			return nil, err
 		}
 	}
 	return nil, s.SetSockOptInt(SOL_SOCKET, SO_KEEPALIVE, oneIf(v.On))
