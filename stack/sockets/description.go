@@ -288,6 +288,14 @@ func (d *description) release() {
 	}
 }
 
+// abort is release without grace, whoever else has a reference.
+func (d *description) abort() {
+	if d.unix == nil {
+		d.ep.Load().Abort()
+	}
+	d.release()
+}
+
 // tcpConnected reports whether the endpoint has a connection, in any state from
 // ESTABLISHED to TIME_WAIT.
 func tcpConnected(ep tcpip.Endpoint) bool {

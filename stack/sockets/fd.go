@@ -21,12 +21,7 @@ func (s *Socket) Dup() (*Socket, error) {
 	if errno != 0 {
 		return nil, s.error("dup", ErrClosed)
 	}
-	n, err := s.host.newSocket("dup", d)
-	if err != nil {
-		return nil, err
-	}
-	n.as = s.as
-	return n, nil
+	return s.host.newSocketAs("dup", d, s.as)
 }
 
 // reference takes a reference to what s is a descriptor of.
@@ -59,12 +54,7 @@ func (h *Host) FromFD(fd int, f Family, t Type, p Protocol) (*Socket, error) {
 	if errno != 0 {
 		return nil, &Error{Op: "fromfd", Num: errno}
 	}
-	s, err := h.newSocket("fromfd", d)
-	if err != nil {
-		return nil, err
-	}
-	s.as = &socketKind{f, t &^ (SOCK_NONBLOCK | SOCK_CLOEXEC), p}
-	return s, nil
+	return h.newSocketAs("fromfd", d, &socketKind{f, t &^ (SOCK_NONBLOCK | SOCK_CLOEXEC), p})
 }
 
 // Detach gives the Socket up and returns its number, under which the socket
@@ -142,5 +132,5 @@ func (f forgotten) close() {
 		return // the Host was closed first
 	}
 	slog.Warn("sockets: a socket was forgotten without being closed", "fd", f.fd)
-	f.d.release()
+	go f.d.release() // SO_LINGER may take its time, and other cleanups wait for this one
 }

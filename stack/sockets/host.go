@@ -174,7 +174,7 @@ func (h *Host) Close() error {
 		}
 		h.tap.close()
 		for _, d := range forgotten {
-			d.release()
+			d.abort()
 		}
 	})
 	return nil

@@ -71,7 +71,7 @@ func (d *description) hearErrors(ep tcpip.Endpoint, on bool) {
 	switch {
 	case !on:
 		d.purgeErrors()
-	case d.isTCP():
+	case d.isTCP() && d.refs.Load() > 0: // closed meanwhile: nobody would remove it
 		d.host.tap.add(ep, d)
 	}
 }

@@ -39,9 +39,13 @@ func (w *watch) NotifyEvent(why waiter.EventMask) {
 
 // look returns what to report about a socket to which why has happened: what is
 // wanted of what it is ready for. If it is edge-triggered, what was not wanted
-// and changes nothing that was is no reason to report it. The caller holds scan.
+// and changes nothing that was is no reason to report it. Of a socket that is
+// closed forget comes next. The caller holds scan.
 func (w *watch) look(why waiter.EventMask) PollEvents {
 	ev := w.sock.ready() & (w.want&^pollModes | pollAlways)
+	if ev&POLLNVAL != 0 {
+		return 0
+	}
 	appeared := ev &^ w.seen
 	w.seen = ev
 	if w.want&EPOLLET == 0 || appeared != 0 || w.concerns(why) {

@@ -53,7 +53,13 @@ func (h *Host) Socket(f Family, t Type, p Protocol) (*Socket, error) {
 // newSocket gives d a descriptor. When it fails it drops the caller's
 // reference.
 func (h *Host) newSocket(op string, d *description) (*Socket, error) {
-	s := &Socket{host: h, d: d, done: make(chan struct{})}
+	return h.newSocketAs(op, d, nil)
+}
+
+// newSocketAs is newSocket for a descriptor that says it is something else. From
+// the moment that it has a number other goroutines can find it.
+func (h *Host) newSocketAs(op string, d *description, as *socketKind) (*Socket, error) {
+	s := &Socket{host: h, d: d, as: as, done: make(chan struct{})}
 	err := error(ErrClosed)
 	if !isClosed(h.stack.Closing()) {
 		err = h.table.add(s, false)
@@ -76,19 +82,12 @@ func (h *Host) UDP() (*Socket, error) { return h.Socket(AF_INET, SOCK_DGRAM, 0) 
 // is reset, and SO_LINGER holds as in socket(7). Blocked calls on this Socket
 // return ErrClosed. A second Close does nothing.
 func (s *Socket) Close() error {
-	s.shut(s.host.table.remove, func(d *description) { d.release() })
+	s.shut(s.host.table.remove, (*description).release)
 	return nil
 }
 
 // abort is Close without grace: the peer sees a reset.
-func (s *Socket) abort() {
-	s.shut(s.host.table.remove, func(d *description) {
-		if d.unix == nil {
-			d.ep.Load().Abort()
-		}
-		d.release()
-	})
-}
+func (s *Socket) abort() { s.shut(s.host.table.remove, (*description).abort) }
 
 // shut makes every call on s end. leave gives its number up, and end its
 // reference.
