@@ -19,7 +19,7 @@ var allowedUse = map[string][]string{
 	"net": {"Conn", "DNSError", "ErrClosed", "Error", "IP", "IPAddr", "MX", "NS", "PacketConn", "SRV", "UDPAddr", "UDPAddrFromAddrPort", "UnknownNetworkError"},
 	// The codec and nothing of the client.
 	"github.com/miekg/dns": {
-		"ClassINET", "DNAME", "EDNS0", "EDNS0COOKIE", "EDNS0_COOKIE", "EDNS0_PADDING", "RcodeBadCookie", "Fqdn", "HTTPS", "MX", "NS", "RFC3597", "SRV", "SVCB", "StringToType", "TXT", "UnpackRR", "Msg", "MsgHdr", "OPT", "Question", "RR", "RR_Header", "RcodeBadVers", "RcodeFormatError",
+		"ClassINET", "DNAME", "EDNS0", "EDNS0COOKIE", "EDNS0_COOKIE", "EDNS0_PADDING", "RcodeBadCookie", "Fqdn", "HTTPS", "MX", "NS", "NULL", "RFC3597", "SRV", "SVCB", "StringToType", "TXT", "UnpackRR", "Msg", "MsgHdr", "OPT", "Question", "RR", "RR_Header", "RcodeBadVers", "RcodeFormatError",
 		"RcodeNameError", "RcodeNotImplemented", "RcodeRefused", "RcodeServerFailure", "RcodeSuccess", "RcodeToString",
 		"Type", "TypeA", "TypeAAAA", "TypeCNAME", "TypeNS", "TypeOPT", "TypePTR", "TypeSOA", "UnpackDomainName",
 	},

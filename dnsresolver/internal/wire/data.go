@@ -47,13 +47,31 @@ func (rr *Record) parseAny(b []byte, off, end int) error {
 		d.Strings = texts(b[end-int(v.Hdr.Rdlength) : end])
 	case *dns.RFC3597: // whose String has a header of its own
 		d.Text = fmt.Sprintf(`\# %d %s`, len(v.Rdata)/2, v.Rdata)
+	case *dns.NULL: // whose String is its bytes behind a comment
+		d.Text = fmt.Sprintf(`\# %d %x`, len(v.Data), v.Data)
 	case *dns.SVCB:
 		d.service(v)
 	case *dns.HTTPS:
 		d.service(&v.SVCB)
 	}
+	d.Text = printable(d.Text)
 	rr.Data = d
 	return nil
+}
+
+// printable escapes what a terminal could take for a command and the library has left
+// as it was (RFC 1035 section 5.1).
+func printable(s string) string {
+	plain := func(c byte) bool { return ' ' <= c && c < 0x7f || c == '\t' }
+	var b strings.Builder
+	for i := range len(s) {
+		if plain(s[i]) {
+			b.WriteByte(s[i])
+			continue
+		}
+		fmt.Fprintf(&b, `\%03d`, s[i])
+	}
+	return b.String()
 }
 
 // texts returns the strings of a TXT record as they are: the library escapes them.
@@ -70,7 +88,7 @@ func texts(data []byte) (list []string) {
 func (d *Data) service(v *dns.SVCB) {
 	d.Priority, d.Target = v.Priority, v.Target
 	for _, kv := range v.Value {
-		d.Params = append(d.Params, Param{kv.Key().String(), kv.String()})
+		d.Params = append(d.Params, Param{kv.Key().String(), printable(kv.String())})
 	}
 }
 
