@@ -8,11 +8,12 @@ import (
 	"github.com/userstack/userstack/testnet"
 )
 
-// The same lookups as TestLookupsOfOneServer, of the same server, over a wire
-// between two userspace stacks.
-func TestLookupsOverStacks(t *testing.T) {
+// stackServer runs a scripted server on a stack, and returns the stack at the other
+// end of the wire.
+func stackServer(t testing.TB, h handler) (near *testnet.Node, addr netip.AddrPort) {
+	t.Helper()
 	near, far := testnet.Pair(t)
-	addr := netip.AddrPortFrom(far.Addr4, dnsPort)
+	addr = netip.AddrPortFrom(far.Addr4, dnsPort)
 	pc, err := far.Host.ListenPacket("udp", addr.String())
 	if err != nil {
 		t.Fatal(err)
@@ -21,7 +22,14 @@ func TestLookupsOverStacks(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	serveOn(t, pc, ln, addr, zone)
+	serveOn(t, pc, ln, addr, h)
+	return near, addr
+}
+
+// The same lookups as TestLookupsOfOneServer, of the same server, over a wire
+// between two userspace stacks.
+func TestLookupsOverStacks(t *testing.T) {
+	near, addr := stackServer(t, zone)
 	for _, test := range lookupCases {
 		t.Run(test.host, func(t *testing.T) {
 			t.Parallel()
@@ -36,5 +44,21 @@ func TestLookupsOverStacks(t *testing.T) {
 			const slack = 5 * time.Second // of a busy machine; glibc hangs for ever on one of these
 			test.check(t, r, time.Second+slack)
 		})
+	}
+}
+
+// One question and one answer over two userspace stacks and a wire in memory.
+func BenchmarkUncachedStacks(b *testing.B) {
+	near, addr := stackServer(b, quickServer)
+	r, err := New(Config{Transport: near.Host, Servers: []Server{{Addr: addr}}, Cache: CacheConfig{Off: true}})
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer r.Close()
+	b.ReportAllocs()
+	for b.Loop() {
+		if _, err := r.LookupNetIP(b.Context(), "ip4", "www.example.com"); err != nil {
+			b.Fatal(err)
+		}
 	}
 }
