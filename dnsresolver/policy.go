@@ -62,8 +62,8 @@ type policy struct {
 	scope4            policyTable // of IPv4 addresses
 }
 
-// policyTable has a value for each prefix; the longest that matches counts.
-// IPv4 prefixes stand as ::ffff:a.b.c.d.
+// policyTable has a value for each prefix; the longest that matches counts, so
+// they stand longest first. IPv4 prefixes stand as ::ffff:a.b.c.d.
 type policyTable []policyRow
 
 type policyRow struct {
@@ -73,13 +73,18 @@ type policyRow struct {
 
 func (t policyTable) of(addr netip.Addr, other int) int {
 	addr = netip.AddrFrom16(addr.As16())
-	bits := -1
 	for _, row := range t {
-		if row.prefix.Bits() > bits && row.prefix.Contains(addr) {
-			bits, other = row.prefix.Bits(), row.value
+		if row.prefix.Contains(addr) {
+			return row.value
 		}
 	}
 	return other
+}
+
+// sorted returns t longest first. Of equal prefixes the first counts.
+func (t policyTable) sorted() policyTable {
+	slices.SortStableFunc(t, func(a, b policyRow) int { return b.prefix.Bits() - a.prefix.Bits() })
+	return slices.Clip(t)
 }
 
 func (p *policy) precedenceOf(addr netip.Addr) int { return p.precedence.of(addr, otherPrecedence) }
@@ -116,6 +121,7 @@ func (c *Config) basePolicy() *policy {
 		p.precedence = append(p.precedence, policyRow{prefix, knownLocalPrecedence})
 		p.label = append(p.label, policyRow{prefix, knownLocalLabel})
 	}
+	p.precedence, p.label = p.precedence.sorted(), p.label.sorted()
 	return p
 }
 
@@ -168,7 +174,7 @@ func (p *policy) withGaiConf(text []byte) *policy {
 		{&fresh.precedence, &read.precedence}, {&fresh.label, &read.label}, {&fresh.scope4, &read.scope4},
 	} {
 		if *t.from != nil {
-			*t.to = slices.Clip(*t.from)
+			*t.to = t.from.sorted()
 		}
 	}
 	return &fresh

@@ -36,9 +36,10 @@ func (r *Resolver) sort(addrs []netip.Addr, order Order) {
 		return
 	}
 	p := r.policy()
-	list := make([]destination, len(addrs))
-	for i, addr := range addrs {
-		list[i] = r.destination(p, addr)
+	var few [fewAddrs]destination
+	list := few[:0]
+	for _, addr := range addrs {
+		list = append(list, r.destination(p, addr))
 	}
 	slices.SortStableFunc(list, compareDestinations)
 	for i := range list {
