@@ -158,6 +158,7 @@ func (h *Host) newDescription(f Family, t Type, p Protocol) (*description, error
 func (d *description) adopt(ep tcpip.Endpoint, wq *waiter.Queue) *description {
 	n := &description{host: d.host, family: d.family, typ: d.typ, proto: d.proto, kind: d.kind, transport: d.transport, wq: wq}
 	n.phase, n.kept = connected, d.keptAddr(ep)
+	n.rdShut.Store(d.rdShut.Load()) // set before it listened
 	n.init(ep)
 	n.record = d.inherited()
 	n.replay(ep)
