@@ -85,6 +85,8 @@ func (a *attempt) httpTransport() *http.Transport {
 			DisableCompression:  true,
 			IdleConnTimeout:     streamIdle,
 			MaxConnsPerHost:     maxStreams,
+
+			MaxResponseHeaderBytes: maxHeader,
 		}
 	})
 	return s.web.transport
@@ -173,5 +175,7 @@ func (a *attempt) askHTTPS(ctx context.Context, q wire.Query) (*wire.Message, er
 	a.traceReply("https", q, msg, len(b), time.Since(begun), err)
 	return msg, err
 }
+
+const maxHeader = 16 << 10 // bytes of the head of an HTTP reply, which says nothing that we need
 
 const maxMessage = 65535 // bytes of a DNS message (RFC 1035 section 4.2.2)

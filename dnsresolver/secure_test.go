@@ -242,6 +242,13 @@ func TestHTTPSMisbehaves(t *testing.T) {
 			w.Header().Set("Content-Type", mediaType)
 			w.Write(make([]byte, 1<<20))
 		},
+		"a long head": func(w http.ResponseWriter, r *http.Request) {
+			raw, _ := io.ReadAll(r.Body)
+			q := parseQuery(t, "https", netip.AddrPort{}, raw)
+			w.Header().Set("Content-Type", mediaType)
+			w.Header().Set("X-Filler", strings.Repeat("x", 2*maxHeader))
+			w.Write(message{answer: []rr{a(q.name, "192.0.2.66")}}.pack(q))
+		},
 		"nonsense": func(w http.ResponseWriter, _ *http.Request) {
 			w.Header().Set("Content-Type", mediaType)
 			w.Write([]byte("x"))
