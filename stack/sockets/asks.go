@@ -39,6 +39,7 @@ const (
 	askTogether                     // UDP_GRO
 	askCork                         // TCP_CORK or UDP_CORK
 	askMore                         // the last send on a connection had MSG_MORE
+	askFlush                        // what a connection holds back leaves soon; nobody asks for this one
 
 	// What a datagram's headers are wanted for.
 	asksOfHeaders = askPacketInfo | askTTL | askTOS | askOriginalDst |

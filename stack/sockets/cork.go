@@ -1,6 +1,8 @@
 package sockets
 
 import (
+	"time"
+
 	"gvisor.dev/gvisor/pkg/tcpip"
 
 	"github.com/userstack/userstack/stack/internal/translate"
@@ -239,6 +241,8 @@ func (d *description) uncork(_ tcpip.Endpoint, on bool) {
 // setMore holds the end of what is written to a connection back, or, once the
 // send that has no MSG_MORE is written, lets it go. TCP_CORK goes first.
 func (d *description) setMore(more bool) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
 	switch was := d.asked(askMore); {
 	case more && !was:
 		d.answer(0, askMore)
@@ -253,4 +257,25 @@ func (d *description) setMore(more bool) {
 func (d *description) setCork(ep tcpip.Endpoint, on bool) {
 	d.answer(askMore, 0)
 	ep.SocketOptions().SetCorkOption(on)
+}
+
+// corkTime is how long a connection holds bytes back at most (tcp(7), TCP_CORK).
+const corkTime = 200 * time.Millisecond
+
+// flushLater lets what is held back go when its time is over. Netstack's own timer
+// runs once for a connection and not again.
+func (d *description) flushLater() {
+	if !d.asked(askCork|askMore) || d.asked(askFlush) {
+		return
+	}
+	d.answer(0, askFlush)
+	time.AfterFunc(corkTime, func() {
+		d.mu.Lock()
+		defer d.mu.Unlock()
+		d.answer(askFlush, 0)
+		if ops := d.ep.Load().SocketOptions(); d.asked(askCork | askMore) {
+			ops.SetCorkOption(false)
+			ops.SetCorkOption(true)
+		}
+	})
 }

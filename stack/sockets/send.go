@@ -173,7 +173,7 @@ func (s *Socket) trySendDatagram(r *gather, to *tcpip.FullAddress, control []Con
 // sendStream is sendGather for a connection.
 func (s *Socket) sendStream(r *gather, c *call) (int, error) {
 	more := c.flags&MSG_MORE != 0
-	if !more && !s.d.asked(askMore) {
+	if !more && !s.d.asked(askMore|askCork) {
 		return s.write(r, tcpip.WriteOptions{}, c)
 	}
 	if more {
@@ -183,6 +183,7 @@ func (s *Socket) sendStream(r *gather, c *call) (int, error) {
 	if !more {
 		s.d.setMore(false)
 	}
+	s.d.flushLater()
 	return n, err
 }
 
