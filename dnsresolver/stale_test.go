@@ -1,6 +1,7 @@
 package dnsresolver
 
 import (
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -11,9 +12,11 @@ import (
 func TestServeStale(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		n := caching(t)
-		serve := answering(60, "192.0.2.5")
+		var serving atomic.Pointer[handler]
+		serve := func(h handler) { serving.Store(&h) }
+		serve(answering(60, "192.0.2.5"))
 		r := n.resolver(Config{
-			Servers: []Server{n.add("192.0.2.1", func(q query, s sender) { serve(q, s) })},
+			Servers: []Server{n.add("192.0.2.1", func(q query, s sender) { (*serving.Load())(q, s) })},
 			Cache:   CacheConfig{MaxStale: time.Hour}, Attempts: 1,
 		})
 		check := func(what string, wait time.Duration, want EAI, ttl time.Duration, packets bool) {
@@ -32,21 +35,21 @@ func TestServeStale(t *testing.T) {
 			}
 		}
 		check("first", 0, 0, time.Minute, true)
-		serve = rcode(rcodeRefused)
+		serve(rcode(rcodeRefused))
 		check("refused", time.Minute, 0, staleTTL, true)
 		check("left alone", 10*time.Second, 0, 20*time.Second, false)
 		check("asked again", 20*time.Second, 0, staleTTL, true)
-		serve = silent
+		serve(silent)
 		check("silent", staleTTL, 0, staleTTL, true)
 		pass(10 * time.Second) // until the question is given up
-		serve = answering(60, "192.0.2.5")
+		serve(answering(60, "192.0.2.5"))
 		check("back", staleTTL, 0, time.Minute, true)
-		serve = rcode(rcodeRefused)
+		serve(rcode(rcodeRefused))
 		check("too old", time.Hour+2*time.Minute, EAI_AGAIN, 0, true)
 
-		serve = answering(60, "192.0.2.5")
+		serve(answering(60, "192.0.2.5"))
 		check("once more", time.Minute, 0, time.Minute, true)
-		serve = func(q query, s sender) { s.reply(q, message{rcode: rcodeNXDomain, authority: []rr{soa("test")}}) }
+		serve(func(q query, s sender) { s.reply(q, message{rcode: rcodeNXDomain, authority: []rr{soa("test")}}) })
 		check("gone", time.Minute, EAI_NONAME, 0, true) // the servers know better
 	})
 }
