@@ -29,6 +29,9 @@ type Msg struct {
 // IPv4 source address that is not the stack's; EOPNOTSUPP for a source address
 // or TOS on a raw IPv6 socket or one with IP_HDRINCL.
 func (s *Socket) SendMsg(m *Msg, opts ...CallOption) (int, error) {
+	if m == nil {
+		return 0, s.error("sendmsg", EFAULT)
+	}
 	c := s.sending(opts)
 	n, err := s.sendMessage(m, &c, opts)
 	return n, s.withRemote("sendmsg", m.Addr, err)

@@ -6,6 +6,9 @@ package sockets
 // is that of the next call.
 func (s *Socket) SendMMsg(msgs []*Msg, opts ...CallOption) (int, error) {
 	for i, m := range msgs {
+		if m == nil {
+			return i, s.nilMessage("sendmmsg", i)
+		}
 		c := s.sending(opts)
 		n, err := s.sendMessage(m, &c, opts)
 		if err != nil {
@@ -19,6 +22,14 @@ func (s *Socket) SendMMsg(msgs []*Msg, opts ...CallOption) (int, error) {
 	return len(msgs), nil
 }
 
+// nilMessage is the error of a message that is nil, which those before it hide.
+func (s *Socket) nilMessage(op string, before int) error {
+	if before > 0 {
+		return nil
+	}
+	return s.error(op, EFAULT)
+}
+
 // RecvMMsg receives messages into the buffers of msgs until each has one, as
 // RecvMsg does, and returns how many it received (recvmmsg(2)). With
 // MSG_WAITFORONE it waits for the first alone and takes what else there is. A
@@ -28,6 +39,9 @@ func (s *Socket) SendMMsg(msgs []*Msg, opts ...CallOption) (int, error) {
 // EAGAIN or that time ran out, the next call returns it.
 func (s *Socket) RecvMMsg(msgs []*Msg, oobLen int, opts ...CallOption) (int, error) {
 	for i, m := range msgs {
+		if m == nil {
+			return i, s.nilMessage("recvmmsg", i)
+		}
 		c := s.receiving(opts)
 		if i > 0 && c.flags&MSG_WAITFORONE != 0 {
 			c.flags |= MSG_DONTWAIT

@@ -28,6 +28,9 @@ func (s *Socket) SetOption(o Option) error {
 // (get_socket_option). The errors are those of GetSockOpt.
 func GetOption[T Option](s *Socket) (T, error) {
 	var zero T
+	if any(zero) == nil { // T is Option itself, which says nothing of what to get
+		return zero, s.error("getsockopt", EINVAL)
+	}
 	o, err := zero.get(s)
 	if err != nil {
 		return zero, err

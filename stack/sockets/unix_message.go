@@ -179,7 +179,11 @@ func (h *Host) disembark(rights []*description, room *controlRoom) {
 func Rights(socks ...*Socket) ControlMessage {
 	var fds []byte
 	for _, s := range socks {
-		fds = binary.LittleEndian.AppendUint32(fds, uint32(s.Fileno()))
+		fd := -1 // of no socket: sending it is EBADF
+		if s != nil {
+			fd = s.Fileno()
+		}
+		fds = binary.LittleEndian.AppendUint32(fds, uint32(fd))
 	}
 	return ControlMessage{SOL_SOCKET, SCM_RIGHTS, fds}
 }

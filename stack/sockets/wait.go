@@ -63,7 +63,9 @@ type call struct {
 func (s *Socket) newCall(mask waiter.EventMask, kernel time.Duration, opts []CallOption) call {
 	c := call{s: s, mask: mask | waiter.EventErr | waiter.EventHUp, kernel: kernel}
 	for _, o := range opts {
-		c = o.apply(c)
+		if o != nil {
+			c = o.apply(c)
+		}
 	}
 	return c
 }
