@@ -189,7 +189,6 @@ func (c *cache) put(key cacheKey, rep reply, now time.Time) {
 	case rep.status == statusData && ttl > 0:
 		ttl = max(ttl, c.cfg.MinTTL)
 	case rep.status == statusNXDomain:
-		key.typ = anyType
 		ttl = min(rep.absent, maxNegativeTTL)
 	case rep.status == statusNoData:
 		ttl = min(rep.absent, maxNegativeTTL)
@@ -205,6 +204,14 @@ func (c *cache) put(key cacheKey, rep reply, now time.Time) {
 	if e.size > maxCachedAnswer {
 		return
 	}
+	c.store(key, e, now)
+	if rep.status == statusNXDomain { // of no type; under its own it is found sooner
+		key.typ = anyType
+		c.store(key, &cached{rep: e.rep, expires: e.expires, ttl: ttl, size: e.size}, now)
+	}
+}
+
+func (c *cache) store(key cacheKey, e *cached, now time.Time) {
 	c.shard(key.name).put(key, e, now, c.cfg.Entries/cacheShards, c.cfg.Bytes/cacheShards)
 }
 
