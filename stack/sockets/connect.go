@@ -153,6 +153,9 @@ func (s *Socket) connect(dst netip.AddrPort, c *call) error {
 	defer c.done()
 	var first error
 	for {
+		if s.dead() {
+			return ErrClosed // and not what closing made of the attempt
+		}
 		err := s.d.tryConnect(dst)
 		if err != EINPROGRESS && err != EALREADY || !c.blocks() {
 			return err

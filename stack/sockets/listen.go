@@ -109,6 +109,9 @@ func (s *Socket) accept(c *call) (*Socket, netip.AddrPort, error) {
 		if s.dead() {
 			return nil, netip.AddrPort{}, s.error("accept", ErrClosed)
 		}
+		if err := s.host.table.full(); err != nil {
+			return nil, netip.AddrPort{}, s.error("accept", err) // the connection stays in the queue, as on Linux
+		}
 		var peer tcpip.FullAddress
 		ep, wq, terr := s.d.ep.Load().Accept(&peer)
 		switch {

@@ -46,11 +46,8 @@ func (t *table) add(s *Socket, hold bool) error {
 	if t.closed {
 		return ErrClosed
 	}
-	for t.free < len(t.slots) && t.slots[t.free].d != nil {
-		t.free++
-	}
-	if t.free == maxFDs {
-		return EMFILE
+	if err := t.fullLocked(); err != nil {
+		return err
 	}
 	if t.free == len(t.slots) {
 		t.slots = append(t.slots, slot{})
@@ -64,6 +61,24 @@ func (t *table) add(s *Socket, hold bool) error {
 	}
 	t.slots[t.free] = slot{d: s.d, sock: weak.Make(s)}
 	t.free++
+	return nil
+}
+
+// full returns EMFILE when there is no number left.
+func (t *table) full() error {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.fullLocked()
+}
+
+// fullLocked is full; it also finds the lowest number that is free.
+func (t *table) fullLocked() error {
+	for t.free < len(t.slots) && t.slots[t.free].d != nil {
+		t.free++
+	}
+	if t.free == maxFDs {
+		return EMFILE
+	}
 	return nil
 }
 
