@@ -17,9 +17,7 @@ const (
 )
 
 // long lets files ("dir/file.go") and functions ("dir/file.go F") be longer, each with its reason.
-var long = map[string]string{
-	"stack/sockets/errno_table.go": "one table, a row for each errno",
-}
+var long = map[string]string{}
 
 func formatted(f *file) []string {
 	want, err := format.Source(f.src)
