@@ -7,7 +7,6 @@ import (
 	"net/netip"
 	"os"
 	"runtime"
-	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -19,6 +18,7 @@ import (
 	"github.com/userstack/userstack/stack"
 	"github.com/userstack/userstack/stack/link"
 	"github.com/userstack/userstack/stack/sockets"
+	"github.com/userstack/userstack/testnet"
 	"github.com/userstack/userstack/tun"
 	"github.com/userstack/userstack/tun/namespace"
 )
@@ -82,15 +82,13 @@ var silentNet = []netip.Prefix{netip.MustParsePrefix("10.99.0.1/24"), netip.Must
 
 func newLab(t testing.TB) *lab {
 	t.Helper()
+	testnet.RequireNamespaces(t)
 	ns, err := namespace.New(namespace.Config{Sysctl: map[string]string{
 		"net.ipv4.icmp_ratemask": "0", // no limit to the refusals of datagrams, of which there are thousands
 		"net.ipv6.icmp.ratemask": "2", // none but packet-too-big
 	}})
 	if err != nil {
-		if slices.Contains(strings.Split(os.Getenv("USERSTACK_REQUIRE"), ","), "netns") {
-			t.Fatal(err)
-		}
-		t.Skip(err)
+		t.Fatal(err)
 	}
 	t.Cleanup(func() { ns.Close() })
 	dev, err := ns.OpenTUN(tun.Config{Addrs: silentNet, Routes: []tun.Route{
