@@ -2,6 +2,7 @@ package stack
 
 import (
 	"cmp"
+	"encoding/binary"
 	"fmt"
 	"net"
 	"net/netip"
@@ -23,6 +24,70 @@ type Interface struct {
 	Addrs    []netip.Prefix
 	Loopback bool
 	Up       bool
+	Traffic  Traffic
+}
+
+// Traffic counts what went through a NIC since it was made. The loopback's packets
+// are in both directions' counters.
+type Traffic struct {
+	ReceivedPackets, ReceivedBytes uint64
+	SentPackets, SentBytes         uint64
+	SendDrops                      uint64 // the link's queue was full
+}
+
+// Flags of an interface (netdevice(7), SIOCGIFFLAGS).
+const (
+	flagUp           = 0x1
+	flagBroadcast    = 0x2
+	flagLoopback     = 0x8
+	flagPointToPoint = 0x10
+	flagRunning      = 0x40
+	flagNoARP        = 0x80
+	flagMulticast    = 0x1000
+)
+
+// Flags are the IFF_ flags that Linux shows of such an interface: one with a MAC
+// address is an Ethernet, one without a tunnel.
+func (i Interface) Flags() int {
+	flags := 0
+	if i.Up {
+		flags |= flagUp | flagRunning
+	}
+	switch {
+	case i.Loopback:
+		return flags | flagLoopback
+	case len(i.MAC) > 0:
+		return flags | flagBroadcast | flagMulticast
+	}
+	return flags | flagPointToPoint | flagNoARP | flagMulticast
+}
+
+// QueueLen is the txqueuelen that Linux shows of such an interface, in packets. The
+// stack has no such queue.
+func (i Interface) QueueLen() int {
+	if !i.Loopback && len(i.MAC) == 0 {
+		return 500 // drivers/net/tun.c, TUN_READQ_SIZE
+	}
+	return 1000 // <net/pkt_sched.h>, DEFAULT_TX_QUEUE_LEN
+}
+
+// Broadcast returns the address that reaches every host of an IPv4 network, which
+// is the last. An interface without broadcasts, a network of one or two addresses
+// (RFC 3021) and IPv6 have none: the zero Addr.
+func (i Interface) Broadcast(network netip.Prefix) netip.Addr {
+	if i.Flags()&flagBroadcast == 0 {
+		return netip.Addr{}
+	}
+	return lastAddr(network)
+}
+
+func lastAddr(network netip.Prefix) netip.Addr {
+	if !network.IsValid() || !network.Addr().Is4() || network.Bits() > 30 {
+		return netip.Addr{}
+	}
+	b := network.Addr().As4()
+	last := binary.BigEndian.Uint32(b[:]) | (1<<(32-network.Bits()) - 1)
+	return netip.AddrFrom4([4]byte(binary.BigEndian.AppendUint32(nil, last)))
 }
 
 // Interfaces returns the NICs in the order of their indexes.
@@ -33,6 +98,13 @@ func (s *Stack) Interfaces() []Interface {
 		ifc := Interface{
 			Index: int(id), Name: info.Name, MTU: int(info.MTU),
 			Loopback: info.Flags.Loopback, Up: info.Flags.Up,
+			Traffic: Traffic{
+				ReceivedPackets: info.Stats.Rx.Packets.Value(),
+				ReceivedBytes:   info.Stats.Rx.Bytes.Value(),
+				SentPackets:     info.Stats.Tx.Packets.Value(),
+				SentBytes:       info.Stats.Tx.Bytes.Value(),
+				SendDrops:       info.Stats.TxPacketsDroppedNoBufferSpace.Value(),
+			},
 		}
 		if len(info.LinkAddress) > 0 {
 			ifc.MAC = net.HardwareAddr(info.LinkAddress)
@@ -79,8 +151,10 @@ func (s *Stack) Promiscuous(index int) (leave func()) {
 	return sync.OnceFunc(l.LeavePromiscuous)
 }
 
-// firstLinkIndex is the index of the first interface after the loopback.
-const firstLinkIndex = 2
+const (
+	loopbackIndex  = 1
+	firstLinkIndex = 2 // the first interface after the loopback
+)
 
 // AddAddress gives the NIC an address and the connected route that goes with
 // it.

@@ -136,26 +136,6 @@ func (s *Stack) routeNIC(r Route) (tcpip.NICID, error) {
 	return 0, fmt.Errorf("the stack has no NIC but %s", LoopbackName)
 }
 
-// SourceFor returns the address that a packet to dst would have as its source
-// when the sender has not bound one (RFC 6724 section 5), and whether there is
-// a route at all.
-func (s *Stack) SourceFor(dst netip.Addr) (netip.Addr, bool) {
-	nic := tcpip.NICID(0)
-	if zone := dst.Zone(); zone != "" {
-		ifc, ok := s.InterfaceByZone(zone)
-		if !ok {
-			return netip.Addr{}, false
-		}
-		nic = tcpip.NICID(ifc.Index)
-	}
-	route, err := s.gv.FindRoute(nic, tcpip.Address{}, translate.Addr(dst), translate.Protocol(dst), false)
-	if err != nil {
-		return netip.Addr{}, false
-	}
-	defer route.Release()
-	return translate.NetipAddr(route.LocalAddress()), true
-}
-
 // Generation changes whenever an address or a route does, so that a caller can
 // keep what it derived from them.
 func (s *Stack) Generation() uint64 { return s.generation.Load() }

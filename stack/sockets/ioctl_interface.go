@@ -24,6 +24,7 @@ const (
 	SIOCGIFBRDADDR = 0x8919 // netip.Addr
 	SIOCGIFNETMASK = 0x891b // netip.Addr
 	SIOCGIFMETRIC  = 0x891d // int, always 0
+	SIOCGIFTXQLEN  = 0x8942 // int, packets
 	SIOCGIFMTU     = 0x8921 // int, bytes of an IP packet
 	SIOCGIFHWADDR  = 0x8927 // net.HardwareAddr
 	SIOCGIFINDEX   = 0x8933 // int
@@ -64,8 +65,9 @@ var interfaceRequests = map[uint32]interfaceRequest{
 	SIOCGIFNAME:    {tell: func(i stack.Interface) (any, Errno) { return i.Name, 0 }},
 	SIOCGIFINDEX:   {tell: func(i stack.Interface) (any, Errno) { return i.Index, 0 }},
 	SIOCGIFMTU:     {tell: func(i stack.Interface) (any, Errno) { return i.MTU, 0 }},
+	SIOCGIFTXQLEN:  {tell: func(i stack.Interface) (any, Errno) { return i.QueueLen(), 0 }},
 	SIOCGIFMETRIC:  {tell: func(stack.Interface) (any, Errno) { return 0, 0 }},
-	SIOCGIFFLAGS:   {tell: func(i stack.Interface) (any, Errno) { return interfaceFlags(i), 0 }},
+	SIOCGIFFLAGS:   {tell: func(i stack.Interface) (any, Errno) { return i.Flags(), 0 }},
 	SIOCGIFHWADDR:  {tell: func(i stack.Interface) (any, Errno) { return i.MAC, 0 }},
 	SIOCGIFADDR:    ofIPv4(func(i stack.Interface, p netip.Prefix) netip.Addr { return p.Addr() }),
 	SIOCGIFDSTADDR: ofIPv4(func(i stack.Interface, p netip.Prefix) netip.Addr { return p.Addr() }),
@@ -73,11 +75,10 @@ var interfaceRequests = map[uint32]interfaceRequest{
 		return addrFromUint32(^uint32(0) << (32 - p.Bits()))
 	}),
 	SIOCGIFBRDADDR: ofIPv4(func(i stack.Interface, p netip.Prefix) netip.Addr {
-		if interfaceFlags(i)&IFF_BROADCAST == 0 {
-			return netip.IPv4Unspecified()
+		if b := i.Broadcast(p); b.IsValid() {
+			return b
 		}
-		network := p.Masked().Addr().As4()
-		return addrFromUint32(binary.BigEndian.Uint32(network[:]) | uint32(1<<(32-p.Bits())-1))
+		return netip.IPv4Unspecified()
 	}),
 }
 
@@ -95,22 +96,6 @@ func ofIPv4(tell func(stack.Interface, netip.Prefix) netip.Addr) interfaceReques
 		}
 		return nil, EADDRNOTAVAIL
 	}}
-}
-
-// interfaceFlags are the flags that Linux shows of such an interface: one with a
-// MAC address is an Ethernet, one without a tunnel.
-func interfaceFlags(i stack.Interface) int {
-	flags := 0
-	if i.Up {
-		flags |= IFF_UP | IFF_RUNNING
-	}
-	switch {
-	case i.Loopback:
-		return flags | IFF_LOOPBACK
-	case len(i.MAC) > 0:
-		return flags | IFF_BROADCAST | IFF_MULTICAST
-	}
-	return flags | IFF_POINTOPOINT | IFF_NOARP | IFF_MULTICAST
 }
 
 // interfaceIoctl returns what answers a request about interfaces, or nil.
