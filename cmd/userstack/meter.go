@@ -12,6 +12,7 @@ import (
 // segmentation offload a segment of up to 64 KiB is one packet.
 type meter struct {
 	nested.Endpoint
+	lower   gstack.LinkEndpoint
 	packets [2]atomic.Uint64 // by direction
 	bytes   [2]atomic.Uint64 // from the IP header on
 
@@ -26,7 +27,7 @@ const (
 )
 
 func newMeter(lower gstack.LinkEndpoint) *meter {
-	m := &meter{}
+	m := &meter{lower: lower}
 	m.Endpoint.Init(lower, m)
 	return m
 }
@@ -37,6 +38,22 @@ func (m *meter) note(d direction, proto tcpip.NetworkProtocolNumber, pkt *gstack
 	if m.watch != nil {
 		m.watch(d, proto, pkt)
 	}
+}
+
+// RequireWireForm passes the request on to the link below; see package link.
+func (m *meter) RequireWireForm() {
+	if l, ok := m.lower.(interface{ RequireWireForm() }); ok {
+		l.RequireWireForm()
+	}
+}
+
+// RequireSendForm passes the request on to the link below; see package link.
+func (m *meter) RequireSendForm() {
+	if l, ok := m.lower.(interface{ RequireSendForm() }); ok {
+		l.RequireSendForm()
+		return
+	}
+	m.RequireWireForm()
 }
 
 // WritePackets implements gstack.LinkEndpoint.

@@ -77,6 +77,10 @@ func (c *Capture) takeComments() []string {
 // package comment.
 func (c *Capture) RequireWireForm() { requireWireForm(c.lower) }
 
+// RequireSendForm passes the request on to the link below; see Send form in the
+// package comment.
+func (c *Capture) RequireSendForm() { requireSendForm(c.lower) }
+
 // WritePackets implements stack.LinkEndpoint.
 func (c *Capture) WritePackets(pkts stack.PacketBufferList) (int, tcpip.Error) {
 	for _, pkt := range pkts.AsSlice() {

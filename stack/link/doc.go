@@ -44,6 +44,14 @@
 // another link, calls the RequireWireForm method of the link below (Endpoint,
 // Ethernet and PipeEnd have it) to get only packets in wire form from then on.
 //
+// # Send form
+//
+// A packet is in send form when it is as a stack hands it to a link: a TCP
+// segment may be larger than the MTU and lack its checksum, and then says so in
+// its GSOOptions; everything else is in wire form. A [Patch], which sends what
+// another link received, calls RequireSendForm where both links offload, so
+// that segments of 64 KiB pass whole and nobody sums them up on the way.
+//
 // # Closing
 //
 // Close ends the goroutines and closes the device; Wait joins them. Attach(nil)

@@ -31,15 +31,15 @@ type Config struct {
 // It implements stack.LinkEndpoint and stack.GSOEndpoint.
 type Endpoint struct {
 	attachment
+	formSetting
 	device   Device
 	features uint64
 	queues   int
 	framing  framing
 
-	wireForm atomic.Bool // see RequireWireForm
-	vouch    atomic.Bool // the packet being delivered needs no verification
-	stats    counters
-	faults   faults
+	vouch  atomic.Bool // the packet being delivered needs no verification
+	stats  counters
+	faults faults
 
 	done    chan struct{} // closed by Close
 	readers sync.WaitGroup
@@ -125,11 +125,6 @@ func (e *Endpoint) GSOMaxSize() uint32 { return MaxGSOSize }
 // whatever the device can do: what the device cannot is done here, so that
 // there is one path, and a connection need not know.
 func (e *Endpoint) SupportedGSO() stack.SupportedGSO { return stack.HostGSOSupported }
-
-// RequireWireForm makes the endpoint hand up only packets in wire form from
-// now on: coalesced segments are cut up again, partial checksums completed,
-// and none vouched for. A stack that forwards needs it.
-func (e *Endpoint) RequireWireForm() { e.wireForm.Store(true) }
 
 // Err returns the error that the device fails with now, and nil when its last
 // read and its last write worked. The endpoint keeps trying, once a second at

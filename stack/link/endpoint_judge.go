@@ -17,9 +17,11 @@ const (
 
 // A plan is what to do with a frame that passed.
 type plan struct {
-	layout           // when segmentSize is set
+	layout           // when segmentSize or unfinished is set
 	segmentSize int  // cut it into pieces of this payload; 0: leave it whole
 	vouched     bool // netstack need not verify its checksums
+	unfinished  bool // leave the partial checksum, and cutting to mss, to the link that sends it
+	mss         int  // payload of each segment, if it is to be cut there; else 0
 	complete    bool // complete the partial checksum at sumField, from sumStart
 	sumStart    int
 	sumField    int
@@ -45,7 +47,10 @@ func (e *Endpoint) judge(h virtioHeader, head []byte, l2, n int) (plan, verdict)
 			return plan{}, v
 		}
 		p.layout = l
-		if l.proto == protoUDP || e.wireForm.Load() {
+		switch {
+		case e.is(sendForm) && l.proto == protoTCP && h.flags&virtioNeedsCSUM != 0:
+			p.mss = int(h.gsoSize)
+		case l.proto == protoUDP || !e.is(stackForm):
 			p.segmentSize = int(h.gsoSize)
 		}
 	}
@@ -90,7 +95,7 @@ func gsoFeature(gsoType uint8, v6 bool) (feature uint64, proto uint8) {
 // or left for netstack to verify. Believing is all or nothing in netstack, so
 // the IPv4 header, which virtio says nothing about, is verified here.
 func (e *Endpoint) judgeChecksum(p *plan, h virtioHeader, l layout, known bool, head []byte) verdict {
-	believe := known && e.queues == 1 && !e.wireForm.Load()
+	believe := known && e.queues == 1 && e.is(stackForm)
 	if h.flags&virtioNeedsCSUM == 0 {
 		p.vouched = believe && h.flags&virtioDataValid != 0 && l.ipChecksumValid(head)
 		return pass
@@ -108,6 +113,8 @@ func (e *Endpoint) judgeChecksum(p *plan, h virtioHeader, l layout, known bool, 
 		return badGSO
 	case p.segmentSize != 0:
 		p.vouched = believe // each piece gets a checksum of its own
+	case whole && l.proto == protoTCP && e.is(sendForm):
+		p.layout, p.unfinished = l, true
 	case whole && believe:
 		p.vouched = true
 	default:

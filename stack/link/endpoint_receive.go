@@ -117,7 +117,7 @@ func (e *Endpoint) receive(f *frame, n int) verdict {
 	// to be whole and nobody has seen it yet.
 	buf := f.pull(n)
 	e.count(p, h, n)
-	a := arrival{d: d, l2: l2, proto: proto, to: to, vouched: p.vouched}
+	a := arrival{d: d, l2: l2, proto: proto, to: to, plan: p}
 	if p.segmentSize == 0 {
 		e.deliver(a, stack.NewPacketBuffer(stack.PacketBufferOptions{Payload: buf}))
 		return pass
@@ -142,17 +142,20 @@ func (e *Endpoint) count(p plan, h virtioHeader, n int) {
 
 // An arrival is what the stack is told about a packet.
 type arrival struct {
-	d       *attached
-	l2      int
-	proto   tcpip.NetworkProtocolNumber
-	to      tcpip.PacketType
-	vouched bool
+	d     *attached
+	l2    int
+	proto tcpip.NetworkProtocolNumber
+	to    tcpip.PacketType
+	plan
 }
 
 func (e *Endpoint) deliver(a arrival, pkt *stack.PacketBuffer) {
 	defer pkt.DecRef()
 	if a.l2 > 0 {
 		pkt.LinkHeader().Consume(a.l2)
+	}
+	if a.unfinished {
+		a.toSendForm(pkt, a.mss)
 	}
 	pkt.NetworkProtocolNumber = a.proto
 	pkt.PktType = a.to

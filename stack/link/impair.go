@@ -139,14 +139,6 @@ func (i *Impair) transmit(packets []waitingPacket) {
 // RequireWireForm does nothing: packets from an Impair are in wire form.
 func (*Impair) RequireWireForm() {}
 
-// requireWireForm has lower hand up only packets in wire form, see Wire form in
-// the package comment, where it knows any other.
-func requireWireForm(lower stack.LinkEndpoint) {
-	if l, ok := lower.(interface{ RequireWireForm() }); ok {
-		l.RequireWireForm()
-	}
-}
-
 // Close drops the packets in flight and closes the link below. It does not
 // wait: Wait does.
 func (i *Impair) Close() {

@@ -39,15 +39,15 @@ const defaultPipeQueue = 16 << 20
 // full, or nobody attached, is dropped and counted.
 type PipeEnd struct {
 	attachment
+	formSetting
 	gsoMaxSize uint32
 	peer       *PipeEnd
 
-	queue    packetQueue // what the peer sent
-	wireForm atomic.Bool // see RequireWireForm
-	vouch    atomic.Bool // the packet being delivered needs no verification
-	stats    pipeCounters
-	done     chan struct{} // closed by Close
-	reader   sync.WaitGroup
+	queue  packetQueue // what the peer sent
+	vouch  atomic.Bool // the packet being delivered needs no verification
+	stats  pipeCounters
+	done   chan struct{} // closed by Close
+	reader sync.WaitGroup
 
 	mu      sync.Mutex // guards the two below
 	started bool       // the reader runs, or ran
@@ -115,16 +115,20 @@ func (p *PipeEnd) accept(pkt *stack.PacketBuffer) {
 	// sender pushed, and the sender's packet dies when WritePackets returns.
 	// The bytes stay as they are: a retransmission gets headers of its own.
 	bytes := pkt.ToBuffer()
-	if offloaded && p.wireForm.Load() {
+	if offloaded && p.is(wireForm) {
 		size := sendSize(l, pkt.GSOOptions.MSS, p.MTU())
 		for in := range l.split(&bytes, size) {
-			p.enqueue(queuedPacket{in, pkt.NetworkProtocolNumber, false})
+			p.enqueue(queuedPacket{pkt: in, proto: pkt.NetworkProtocolNumber})
 		}
 		bytes.Release()
 		return
 	}
 	in := stack.NewPacketBuffer(stack.PacketBufferOptions{Payload: bytes})
-	p.enqueue(queuedPacket{in, pkt.NetworkProtocolNumber, offloaded})
+	q := queuedPacket{pkt: in, proto: pkt.NetworkProtocolNumber, vouched: offloaded}
+	if offloaded && p.is(sendForm) {
+		l.toSendForm(in, int(pkt.GSOOptions.MSS))
+	}
+	p.enqueue(q)
 }
 
 func (p *PipeEnd) enqueue(q queuedPacket) {
@@ -180,10 +184,6 @@ func (p *PipeEnd) SupportedGSO() stack.SupportedGSO {
 	}
 	return stack.HostGSOSupported
 }
-
-// RequireWireForm makes this end hand up only packets in wire form from now
-// on, whatever the other end's stack sends.
-func (p *PipeEnd) RequireWireForm() { p.wireForm.Store(true) }
 
 // Close ends delivery to this end and drops what waits for it. The other end
 // stays open; what it sends is dropped from now on.
