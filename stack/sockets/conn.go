@@ -198,7 +198,7 @@ func (s *Socket) expired(c call) bool { return !s.closed() && isClosed(c.expired
 // adapterError is the error inside a *net.OpError: package net's own for the two
 // ends that it has names for, and otherwise an *Error.
 func adapterError(s *Socket, op string, err error) error {
-	switch {
+	switch err = s.ending(err); {
 	case errors.Is(err, ErrClosed):
 		return net.ErrClosed
 	case errors.Is(err, ErrTimeout):

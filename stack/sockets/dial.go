@@ -81,8 +81,9 @@ func (h *Host) dialOne(ctx context.Context, typ Type, ap netip.AddrPort) (net.Co
 	}
 	c := s.newCall(waiter.WritableEvents, 0, []CallOption{WithContext(ctx)})
 	if err := s.connect(ap, &c); err != nil {
+		err = adapterError(s, "connect", err)
 		s.Close()
-		return nil, adapterError(s, "connect", err)
+		return nil, err
 	}
 	return s.conn(ap), nil
 }
@@ -116,8 +117,8 @@ func (h *Host) ListenPacket(network, address string) (net.PacketConn, error) {
 
 func (h *Host) listenError(network, address string, s *Socket, err error) error {
 	if s != nil {
-		s.Close()
 		err = adapterError(s, "listen", err)
+		s.Close()
 	}
 	return &net.OpError{Op: "listen", Net: network, Addr: textAddr{network, address}, Err: err}
 }

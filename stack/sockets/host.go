@@ -166,6 +166,9 @@ func (h *Host) Close() error {
 		h.endLookups(ErrClosed)
 		open, forgotten := h.table.close()
 		for _, s := range open {
+			s.markClosed() // all before any is aborted: one may be the peer of another
+		}
+		for _, s := range open {
 			s.abort()
 		}
 		close(h.closing)

@@ -158,6 +158,8 @@ func (s *Socket) collect(want portion) ([]byte, error) {
 		switch {
 		case p != nil || r.err != nil:
 			return p, r.err
+		case r.eof && s.dead():
+			return nil, ErrClosed
 		case r.eof:
 			return s.remainder(want)
 		case r.n > 0:

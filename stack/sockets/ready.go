@@ -18,7 +18,11 @@ func (s *Socket) ready() PollEvents {
 	if s.dead() {
 		return POLLNVAL
 	}
-	return s.d.ready()
+	ev := s.d.ready()
+	if ev&(POLLERR|POLLHUP|POLLRDHUP) != 0 && s.dead() {
+		return POLLNVAL // not what the closing makes of the connection
+	}
+	return ev
 }
 
 func (d *description) ready() PollEvents {

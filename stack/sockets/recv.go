@@ -141,6 +141,9 @@ func (s *Socket) recvScatter(w *scatter, c *call, meta *datagram) received {
 	} else {
 		r = s.recvStream(w, c)
 	}
+	if r.eof && s.dead() {
+		return received{err: ErrClosed} // it may be the closing that ended the stream
+	}
 	if n := r.count(c.flags); n > 0 {
 		s.d.movePeek(n, c.flags) // with MSG_TRUNC by all of the datagram, as on Linux
 	}

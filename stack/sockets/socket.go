@@ -93,9 +93,7 @@ func (s *Socket) abort() { s.shut(s.host.table.remove, (*description).abort) }
 // reference.
 func (s *Socket) shut(leave func(*Socket), end func(*description)) {
 	s.closeOnce.Do(func() {
-		s.d.mu.Lock() // Dup must see either an open socket or a closed one
-		close(s.done)
-		s.d.mu.Unlock()
+		s.markClosed()
 		leave(s)
 		s.d.wq.Notify(closedEvent)
 		if s.watched.Load() {
@@ -105,6 +103,16 @@ func (s *Socket) shut(leave func(*Socket), end func(*description)) {
 		}
 		end(s.d)
 	})
+}
+
+// markClosed makes every call on s end with ErrClosed, whatever else happens to
+// the socket from now on.
+func (s *Socket) markClosed() {
+	s.d.mu.Lock() // Dup must see either an open socket or a closed one
+	defer s.d.mu.Unlock()
+	if !s.closed() {
+		close(s.done)
+	}
 }
 
 func (s *Socket) closed() bool {
@@ -119,6 +127,15 @@ func (s *Socket) closed() bool {
 // dead reports whether calls must end with ErrClosed: the Socket was closed, or
 // the stack below is being closed.
 func (s *Socket) dead() bool { return s.closed() || isClosed(s.host.stack.Closing()) }
+
+// ending is what a call on s ends with. An error number may come of the closing
+// itself, which can reset the connection while the call looks at it.
+func (s *Socket) ending(err error) error {
+	if _, ok := err.(Errno); ok && s.dead() {
+		return ErrClosed
+	}
+	return err
+}
 
 // Fileno returns the descriptor's number, which belongs to the Host and means
 // nothing to the operating system; -1 once the Socket is closed.
@@ -257,7 +274,7 @@ func (s *Socket) error(op string, err error) error {
 		return nil
 	}
 	e := &Error{Op: op}
-	switch err := err.(type) {
+	switch err := s.ending(err).(type) {
 	case *GAIError, *Error:
 		return err
 	case Errno:
@@ -277,9 +294,4 @@ func (s *Socket) error(op string, err error) error {
 }
 
 // terror is error for a failed call of the endpoint.
-func (s *Socket) terror(op string, terr tcpip.Error) error {
-	if s.dead() {
-		return s.error(op, ErrClosed)
-	}
-	return s.error(op, errnoOf(terr))
-}
+func (s *Socket) terror(op string, terr tcpip.Error) error { return s.error(op, errnoOf(terr)) }

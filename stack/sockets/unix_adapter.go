@@ -48,8 +48,9 @@ func (h *Host) dialUnix(ctx context.Context, typ Type, address string) (net.Conn
 		return nil, err
 	}
 	if err := s.Connect(UnixAddr{fromNetName(address)}, WithContext(ctx)); err != nil {
+		err = adapterError(s, "connect", err)
 		s.Close()
-		return nil, adapterError(s, "connect", err)
+		return nil, err
 	}
 	return s.unixConn(fromNetName(address)), nil
 }
