@@ -1,0 +1,115 @@
+package seccomp
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// getppid stops and is answered. It returns the value and the error as the program sees them.
+func getppid() (int, unix.Errno) {
+	v, _, errno := unix.Syscall(unix.SYS_GETPPID, 0, 0, 0)
+	return int(v), errno
+}
+
+func init() {
+	children["answers"] = func() {
+		for range 3 {
+			v, errno := getppid()
+			fmt.Println(v, int(errno))
+		}
+	}
+}
+
+func TestAnswers(t *testing.T) {
+	f := start(t, "answers")
+	n := f.receive(t, unix.SYS_GETPPID)
+	if int(n.TID) != f.cmd.Process.Pid {
+		t.Logf("thread %d of process %d", n.TID, f.cmd.Process.Pid)
+	}
+	if !f.Alive(n.ID) || f.Alive(n.ID+1) {
+		t.Error("Alive does not tell a stopped call from none")
+	}
+	if err := f.Return(n.ID, 1<<40); err != nil {
+		t.Error(err)
+	}
+	if err := f.Return(n.ID, 1); !errors.Is(err, unix.ENOENT) && !errors.Is(err, unix.EINPROGRESS) {
+		t.Errorf("second answer: %v", err)
+	}
+	n = f.receive(t, unix.SYS_GETPPID)
+	if err := f.Fail(n.ID, unix.ECONNREFUSED); err != nil {
+		t.Error(err)
+	}
+	n = f.receive(t, unix.SYS_GETPPID)
+	if err := f.Continue(n.ID); err != nil {
+		t.Error(err)
+	}
+	want := fmt.Sprintf("%d 0\n-1 %d\n%d 0\n", 1<<40, unix.ECONNREFUSED, os.Getpid())
+	if got := f.finish(t); got != want {
+		t.Errorf("the program saw\n%swant\n%s", got, want)
+	}
+	if err := f.Receive(&n); err != io.EOF {
+		t.Errorf("Receive after the end: %v, want io.EOF", err)
+	}
+}
+
+// TestCloseEndsReceive closes a listener while goroutines wait in Receive and the program waits for an answer.
+func TestCloseEndsReceive(t *testing.T) {
+	f := start(t, "answers")
+	f.receive(t, unix.SYS_GETPPID)
+	const receivers = 3
+	got := make(chan error, receivers)
+	for range receivers {
+		go func() { got <- f.Receive(new(Notification)) }()
+	}
+	waitFor(t, "threads that wait in Receive", func() bool { return waiting(f.Listener) >= receivers })
+	if err := f.Listener.Close(); err != nil {
+		t.Fatal(err)
+	}
+	for range receivers {
+		if err := <-got; err != os.ErrClosed {
+			t.Errorf("Receive: %v, want os.ErrClosed", err)
+		}
+	}
+	if err := f.Receive(new(Notification)); err != os.ErrClosed {
+		t.Errorf("Receive after Close: %v, want os.ErrClosed", err)
+	}
+	if err := f.Return(1, 0); err != os.ErrClosed {
+		t.Errorf("Return after Close: %v, want os.ErrClosed", err)
+	}
+	want := strings.Repeat(fmt.Sprintf("-1 %d\n", unix.ENOSYS), 3)
+	if got := f.finish(t); got != want {
+		t.Errorf("the program saw\n%swant\n%s", got, want)
+	}
+}
+
+// waiting counts the threads that a listener's file has waiting in ioctl(2).
+func waiting(l *Listener) (n int) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for tid := range l.threads {
+		call, _ := os.ReadFile(fmt.Sprintf("/proc/self/task/%d/syscall", tid))
+		if strings.HasPrefix(string(call), fmt.Sprintf("%d 0x%x ", unix.SYS_IOCTL, l.fd)) {
+			n++
+		}
+	}
+	return n
+}
+
+// waitFor waits until a condition holds.
+func waitFor(t testing.TB, what string, holds func() bool) {
+	t.Helper()
+	again := time.NewTicker(time.Millisecond)
+	defer again.Stop()
+	for end := time.Now().Add(hang); !holds(); <-again.C {
+		if time.Now().After(end) {
+			t.Fatal("waited in vain for ", what)
+		}
+	}
+}
