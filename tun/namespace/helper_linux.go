@@ -13,6 +13,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/userstack/userstack/internal/userns"
 	"github.com/userstack/userstack/tun"
 	"github.com/userstack/userstack/tun/internal/ifconfig"
 )
@@ -90,7 +91,9 @@ func helperMain() int {
 	control, ok := conn.(*net.UnixConn)
 	for ok && serve(control) {
 	}
-	killAll()
+	if network, err := userns.NetworkOf(os.Getpid()); err == nil {
+		network.Kill()
+	}
 	return 0
 }
 

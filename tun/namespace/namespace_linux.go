@@ -14,6 +14,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/userstack/userstack/internal/userns"
 	"github.com/userstack/userstack/tun"
 )
 
@@ -53,12 +54,12 @@ func New(config Config) (*Namespace, error) {
 	theirs.Close()
 	if err != nil {
 		conn.Close()
-		return nil, diagnose(err)
+		return nil, fmt.Errorf("namespace: %w", userns.Diagnose(err))
 	}
 	n := &Namespace{cmd: cmd, pid: cmd.Process.Pid, user: user, conn: conn}
 	if err := n.setup(config); err != nil {
 		n.Close()
-		return nil, diagnose(err)
+		return nil, userns.Diagnose(err)
 	}
 	return n, nil
 }
@@ -83,68 +84,19 @@ func controlPair() (ours *net.UnixConn, theirs *os.File, err error) {
 
 // startHelper starts the helper in the best kind of namespace that it may have.
 func startHelper(control *os.File) (cmd *exec.Cmd, user bool, err error) {
-	const both = unix.CLONE_NEWUSER | unix.CLONE_NEWNET
-	kinds := []*syscall.SysProcAttr{
-		{Cloneflags: both, UidMappings: mapSelf(os.Geteuid()), GidMappings: mapSelf(os.Getegid())},
-	}
-	if os.Geteuid() == 0 {
-		all := &syscall.SysProcAttr{
-			Cloneflags:                 both,
-			UidMappings:                mapAll("/proc/self/uid_map"),
-			GidMappings:                mapAll("/proc/self/gid_map"),
-			GidMappingsEnableSetgroups: true,
-		}
-		kinds = []*syscall.SysProcAttr{all, kinds[0], {Cloneflags: unix.CLONE_NEWNET}}
-	}
 	var first error // the others are only fallbacks
-	for _, attr := range kinds {
-		err := allowed(attr.Cloneflags)
+	for _, way := range userns.Ways(unix.CLONE_NEWNET, userns.Root) {
+		err := way.Allowed()
 		if err == nil {
-			cmd = helperCommand(control, attr)
+			cmd = helperCommand(control, way.Attr(nil))
 			err = cmd.Start()
 		}
 		if err == nil {
-			return cmd, attr.Cloneflags&unix.CLONE_NEWUSER != 0, nil
+			return cmd, way.HasUser(), nil
 		}
 		first = cmp.Or(first, err)
 	}
 	return nil, false, first
-}
-
-// allowed asks the kernel whether this process may make such namespaces, with a
-// fork that makes them and then finds no file to exec. Go leaves two
-// descriptors open when a start with UidMappings fails for that reason
-// (syscall.forkAndExecInChild's mapPipe, go1.26).
-func allowed(flags uintptr) error {
-	cmd := exec.Cmd{Path: "/proc/self/no-such-file", SysProcAttr: &syscall.SysProcAttr{Unshareflags: flags}}
-	errno, ok := errors.AsType[syscall.Errno](cmd.Start())
-	if !ok || errno == unix.ENOENT {
-		return nil
-	}
-	return os.NewSyscallError("unshare", errno)
-}
-
-// mapSelf maps one id to root.
-func mapSelf(id int) []syscall.SysProcIDMap {
-	return []syscall.SysProcIDMap{{ContainerID: 0, HostID: id, Size: 1}}
-}
-
-// mapAll maps every id that this process has, as listed in a map file of
-// user_namespaces(7), to itself.
-func mapAll(path string) []syscall.SysProcIDMap {
-	file, err := os.Open(path)
-	if err != nil {
-		return mapSelf(0)
-	}
-	defer file.Close()
-	var ids []syscall.SysProcIDMap
-	for {
-		var inside, outside, size int
-		if _, err := fmt.Fscan(file, &inside, &outside, &size); err != nil {
-			return ids
-		}
-		ids = append(ids, syscall.SysProcIDMap{ContainerID: inside, HostID: inside, Size: size})
-	}
 }
 
 // setup waits until the helper serves and tells it what to set.
