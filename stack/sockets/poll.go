@@ -1,6 +1,7 @@
 package sockets
 
 import (
+	"context"
 	"fmt"
 	"strings"
 	"time"
@@ -85,6 +86,16 @@ type PollDesc struct {
 // POLLNVAL. The error is ErrClosed when the Host is closed and there is no
 // socket to say so.
 func (h *Host) Poll(d []PollDesc, timeout time.Duration) (ready int, err error) {
+	return h.poll(context.Background(), d, timeout)
+}
+
+// PollContext is Poll that waits until ctx is done instead of for a time: the
+// error is then the cause of ctx ([context.Cause]), and every Out is 0.
+func (h *Host) PollContext(ctx context.Context, d []PollDesc) (ready int, err error) {
+	return h.poll(ctx, d, NoTimeout)
+}
+
+func (h *Host) poll(ctx context.Context, d []PollDesc, timeout time.Duration) (ready int, err error) {
 	look := func() int {
 		n := 0
 		for i := range d {
@@ -99,7 +110,7 @@ func (h *Host) Poll(d []PollDesc, timeout time.Duration) (ready int, err error) 
 		return n
 	}
 	sock := func(i int) *Socket { return d[i].Sock }
-	return h.await("poll", len(d), sock, timeout, look)
+	return h.await(ctx, "poll", len(d), sock, timeout, look)
 }
 
 // What makes a socket ready for each set of Select (select(2)).
@@ -141,7 +152,7 @@ func (h *Host) Select(r, w, x []*Socket, timeout time.Duration) (rr, ww, xx []*S
 		return len(rr) + len(ww) + len(xx)
 	}
 	sock := func(i int) *Socket { return all[i] }
-	if _, err = h.await("select", len(all), sock, timeout, look); err == nil && closed {
+	if _, err = h.await(context.Background(), "select", len(all), sock, timeout, look); err == nil && closed {
 		err = &Error{Op: "select", Num: EBADF, Err: ErrClosed}
 	}
 	if err != nil {
@@ -161,7 +172,7 @@ const closedEvent = waiter.EventInternal
 
 // await waits, in the wait queues of n sockets, until look finds something or
 // the time is over. Sockets that are nil are left out.
-func (h *Host) await(op string, n int, sock func(int) *Socket, timeout time.Duration, look func() int) (int, error) {
+func (h *Host) await(ctx context.Context, op string, n int, sock func(int) *Socket, timeout time.Duration, look func() int) (int, error) {
 	if found := look(); found != 0 || timeout == 0 {
 		return found, nil
 	}
@@ -194,6 +205,8 @@ func (h *Host) await(op string, n int, sock func(int) *Socket, timeout time.Dura
 		case <-woken:
 		case <-timeUp:
 			return look(), nil
+		case <-ctx.Done():
+			return 0, context.Cause(ctx)
 		case <-h.closing:
 			return h.closedDuring(op, look)
 		case <-h.stack.Closing():

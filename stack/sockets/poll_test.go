@@ -1,6 +1,7 @@
 package sockets_test
 
 import (
+	"context"
 	"errors"
 	"runtime"
 	"testing"
@@ -440,4 +441,28 @@ func errnoOf(err error) sockets.Errno {
 		return se.Errno()
 	}
 	return 0
+}
+
+// TestPollContext ends a wait with a context, and before it when there is
+// something to report.
+func TestPollContext(t *testing.T) {
+	h, _ := pair(t)
+	a, b := socketPair(t, h, sockets.AF_UNIX, sockets.SOCK_STREAM)
+	why := errors.New("enough")
+	ctx, cancel := context.WithCancelCause(t.Context())
+	d := []sockets.PollDesc{{Sock: a, In: in}}
+	ended := make(chan error)
+	go func() {
+		_, err := h.PollContext(ctx, d)
+		ended <- err
+	}()
+	awaitPolling(t, 1)
+	cancel(why)
+	if err := <-ended; err != why || d[0].Out != 0 {
+		t.Errorf("PollContext: %v with %v, want %v and no events", err, d[0].Out, why)
+	}
+	check(t, must2(b.Send([]byte("x"))))
+	if n, err := h.PollContext(ctx, d); n != 1 || err != nil || d[0].Out != in {
+		t.Errorf("PollContext of a ready socket: %d, %v, %v", n, err, d[0].Out)
+	}
 }
