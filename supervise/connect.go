@@ -1,0 +1,120 @@
+//go:build linux && (amd64 || arm64)
+
+package supervise
+
+import (
+	"context"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/userstack/userstack/stack/sockets"
+)
+
+// connect is connect(2).
+func (c *call) connect() (int64, error) {
+	a, err := c.sockaddr(c.arg(1), c.arg(2))
+	if err != nil {
+		return 0, err
+	}
+	st := c.stream()
+	if st == nil {
+		return c.connectDatagram(a)
+	}
+	err = st.sock.Connect(a, sockets.MSG_DONTWAIT)
+	switch errnoOf(err) {
+	case 0:
+		if a == nil {
+			return 0, nil
+		}
+		return 0, st.establish(c.dup)
+	case syscall.EINPROGRESS, syscall.EALREADY:
+	default:
+		return 0, err
+	}
+	if c.nonblocking() {
+		if joined := st.await(c.dup); joined != nil {
+			return 0, joined
+		}
+		return 0, err
+	}
+	return c.wait(func(ctx context.Context) (int64, error) {
+		bound, cancel, ended := c.bounded(ctx, unix.SO_SNDTIMEO)
+		defer cancel()
+		if err := st.s.poll(bound, st.sock, sockets.POLLOUT); err != nil {
+			if err := ended(); err != syscall.EAGAIN {
+				return 0, err
+			}
+			return 0, syscall.EINPROGRESS // the attempt goes on
+		}
+		if err := st.sock.Connect(a, sockets.MSG_DONTWAIT); err != nil && errnoOf(err) != syscall.EISCONN {
+			return 0, err
+		}
+		return 0, st.establish(c.dup)
+	})
+}
+
+// poll waits until the socket is ready for one of the events, or has failed.
+func (s *supervisor) poll(ctx context.Context, sock *sockets.Socket, events sockets.PollEvents) error {
+	_, err := s.host.PollContext(ctx, []sockets.PollDesc{{Sock: sock, In: events}})
+	return err
+}
+
+// establish lets the program use a connection that the stack has made. fd is a
+// descriptor of the program's socket.
+func (st *stream) establish(fd int) error {
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	if st.phase != fresh {
+		return nil // it does already, or is about to
+	}
+	if err := st.joinLocked(fd); err != nil {
+		return err
+	}
+	widen(fd)
+	st.startLocked()
+	return nil
+}
+
+// await connects the program's socket to ours before the stack's is connected,
+// and lets it become writable when that is, or fail as that does.
+func (st *stream) await(fd int) error {
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	if st.phase != fresh {
+		return nil
+	}
+	if err := st.joinLocked(fd); err != nil {
+		return err
+	}
+	st.fillLocked(fd)
+	st.phase = connecting
+	theirs, err := unix.FcntlInt(uintptr(fd), unix.F_DUPFD_CLOEXEC, 0)
+	if err != nil {
+		return err
+	}
+	st.s.work.Go(func() {
+		defer unix.Close(theirs)
+		st.settle(theirs)
+	})
+	return nil
+}
+
+// settle waits for the end of a connection attempt.
+func (st *stream) settle(fd int) {
+	d := []sockets.PollDesc{{Sock: st.sock, In: sockets.POLLOUT}}
+	_, err := st.s.host.PollContext(st.s.ctx, d)
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	if st.phase != connecting {
+		return
+	}
+	if err == nil && d[0].Out&(sockets.POLLERR|sockets.POLLHUP|sockets.POLLNVAL) == 0 {
+		st.startLocked()
+		widen(fd)
+		return
+	}
+	st.phase = dead
+	close(st.sentAll)
+	st.far.Close() // with the filler unread, which makes it an error and not an end
+}

@@ -1,0 +1,131 @@
+//go:build linux && (amd64 || arm64)
+
+package supervise
+
+import (
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/userstack/userstack/stack/sockets"
+)
+
+// A file is a socket of the program, whatever descriptors it has for it: what
+// POSIX calls an open file description. The kernel tells sockets apart by their
+// cookies, which it never uses twice.
+type file struct {
+	s      *supervisor
+	cookie uint64
+	sock   *sockets.Socket // what the socket does
+	kind   kind
+	last   atomic.Uint64 // thread and descriptor of the last call
+}
+
+// A kind is what differs between streams, datagrams and netlink.
+type kind interface {
+	// stale ends the file if the program has closed it and the kernel did not
+	// say so. It reports whether it did.
+	stale() bool
+	// flushed returns a channel that is closed when what the program sent
+	// before it closed the socket has been handed to the stack, nil if there
+	// is nothing to wait for.
+	flushed() <-chan struct{}
+	// end closes everything at once.
+	end()
+}
+
+// seen remembers where the program had the socket last.
+func (f *file) seen(tid uint32, fd int) { f.last.Store(uint64(tid)<<32 | uint64(uint32(fd))) }
+
+// where returns the thread and descriptor of the last call.
+func (f *file) where() (tid uint32, fd int) {
+	v := f.last.Load()
+	return uint32(v >> 32), int(int32(uint32(v)))
+}
+
+// forget takes the file out of the registry and closes its Socket.
+func (f *file) forget() {
+	if f.s.files.remove(f) {
+		f.s.counts.sockets.Add(-1)
+	}
+	if f.sock != nil {
+		f.sock.Close()
+	}
+}
+
+// A registry holds the files of a program by their cookies.
+type registry struct {
+	mu    sync.RWMutex
+	files map[uint64]*file
+}
+
+func (r *registry) init() { r.files = make(map[uint64]*file) }
+
+func (r *registry) find(cookie uint64) *file {
+	r.mu.RLock()
+	defer r.mu.RUnlock()
+	return r.files[cookie]
+}
+
+func (r *registry) add(f *file) {
+	r.mu.Lock()
+	r.files[f.cookie] = f
+	r.mu.Unlock()
+	f.s.counts.sockets.Add(1)
+}
+
+func (r *registry) remove(f *file) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.files[f.cookie] != f {
+		return false
+	}
+	delete(r.files, f.cookie)
+	return true
+}
+
+func (r *registry) all() []*file {
+	r.mu.RLock()
+	defer r.mu.RUnlock()
+	all := make([]*file, 0, len(r.files))
+	for _, f := range r.files {
+		all = append(all, f)
+	}
+	return all
+}
+
+// sweep ends the files that the program has closed unnoticed, and returns how
+// many those were.
+func (r *registry) sweep() (ended int) {
+	for _, f := range r.all() {
+		if f.kind.stale() {
+			ended++
+		}
+	}
+	return ended
+}
+
+// drain waits until the stack has taken what the program sent, or until the
+// deadline.
+func (r *registry) drain(deadline time.Time) {
+	late := time.NewTimer(time.Until(deadline))
+	defer late.Stop()
+	r.sweep()
+	for _, f := range r.all() {
+		done := f.kind.flushed()
+		if done == nil {
+			continue
+		}
+		select {
+		case <-done:
+		case <-late.C:
+			return
+		}
+	}
+}
+
+func (r *registry) closeAll() {
+	for _, f := range r.all() {
+		f.kind.end()
+	}
+}

@@ -1,0 +1,206 @@
+//go:build linux && (amd64 || arm64)
+
+package supervise
+
+import (
+	"context"
+	"os"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/userstack/userstack/stack/sockets"
+	"github.com/userstack/userstack/supervise/internal/seccomp"
+)
+
+// listen is listen(2). The program's socket listens natively too, so that it
+// polls as it should; whom we accept, we connect to it.
+func (c *call) listen() (int64, error) {
+	st := c.stream()
+	if st == nil {
+		return 0, syscall.EOPNOTSUPP
+	}
+	backlog := int(int32(c.arg(1)))
+	err := st.sock.Listen(backlog)
+	if errnoOf(err) == syscall.EADDRINUSE && c.s.files.sweep() > 0 {
+		err = st.sock.Listen(backlog)
+	}
+	if err != nil {
+		return 0, err
+	}
+	if err := unix.Listen(c.dup, backlog); err != nil {
+		return 0, err
+	}
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	if st.phase == listening {
+		return 0, nil // with another backlog
+	}
+	ctx, stop := context.WithCancel(st.s.ctx)
+	st.phase, st.noMore = listening, stop
+	st.taken, st.arrived = make(chan struct{}, 1), make(chan struct{}, 1)
+	st.s.work.Go(func() {
+		defer stop()
+		st.acceptAll(ctx)
+	})
+	return 0, nil
+}
+
+// acceptAll takes connections from the stack for as long as the program
+// listens.
+func (st *stream) acceptAll(ctx context.Context) {
+	for {
+		sock, _, err := st.sock.Accept(sockets.WithContext(ctx))
+		if err != nil {
+			if pause(ctx, err) {
+				continue
+			}
+			return
+		}
+		sock.SetBlocking(true)
+		if !st.offer(ctx, sock) {
+			st.end()
+			return
+		}
+	}
+}
+
+// offer puts a connection into the queue of the program's socket, and reports
+// whether that still listens.
+func (st *stream) offer(ctx context.Context, sock *sockets.Socket) bool {
+	child := &stream{file: &file{s: st.s, sock: sock}, sentAll: make(chan struct{})}
+	child.kind = child
+	fd, err := unix.Socket(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, 0)
+	for err == nil {
+		st.mu.Lock()
+		if err = unix.Connect(fd, &unix.SockaddrUnix{Name: st.name}); err == nil {
+			st.waiting = append(st.waiting, child)
+		}
+		st.mu.Unlock()
+		if err != unix.EAGAIN {
+			break
+		}
+		err = nil // the queue is full
+		select {
+		case <-st.taken:
+		case <-ctx.Done():
+			err = ctx.Err()
+		}
+	}
+	if err != nil {
+		if fd >= 0 {
+			unix.Close(fd)
+		}
+		child.abort()
+		return false
+	}
+	widen(fd)
+	child.mu.Lock()
+	child.far = os.NewFile(uintptr(fd), "socket")
+	child.startLocked()
+	child.mu.Unlock()
+	signal(st.arrived)
+	return true
+}
+
+// signal wakes one that waits for ch, now or next.
+func signal(ch chan struct{}) {
+	select {
+	case ch <- struct{}{}:
+	default:
+	}
+}
+
+// accept is accept(2).
+func (c *call) accept() (int64, error) { return c.acceptWith(0) }
+
+// accept4 is accept4(2).
+func (c *call) accept4() (int64, error) {
+	flags := int(int32(c.arg(3)))
+	if flags&^typeFlags != 0 {
+		return 0, syscall.EINVAL
+	}
+	return c.acceptWith(flags)
+}
+
+func (c *call) acceptWith(flags int) (int64, error) {
+	st := c.stream()
+	if st == nil {
+		return 0, syscall.EOPNOTSUPP
+	}
+	if n, err := c.take(st, flags); err != syscall.EAGAIN || c.nonblocking() {
+		return n, err
+	}
+	return c.wait(func(ctx context.Context) (int64, error) {
+		bound, cancel, ended := c.bounded(ctx, unix.SO_RCVTIMEO)
+		defer cancel()
+		for {
+			n, err := c.take(st, flags)
+			if err != syscall.EAGAIN {
+				return n, err
+			}
+			select {
+			case <-st.arrived:
+			case <-bound.Done():
+				return 0, ended()
+			}
+		}
+	})
+}
+
+// take gives the program the first connection that waits. EAGAIN says that none
+// does, EINVAL that the socket does not listen.
+func (c *call) take(st *stream, flags int) (int64, error) {
+	st.mu.Lock()
+	if st.phase != listening {
+		st.mu.Unlock()
+		return 0, syscall.EINVAL
+	}
+	if len(st.waiting) == 0 {
+		st.mu.Unlock()
+		return 0, syscall.EAGAIN
+	}
+	fd, _, err := unix.Accept4(c.dup, unix.SOCK_CLOEXEC|flags&unix.SOCK_NONBLOCK)
+	if err != nil {
+		st.mu.Unlock()
+		return 0, err
+	}
+	child := st.waiting[0]
+	st.waiting = st.waiting[1:]
+	more := len(st.waiting) > 0
+	st.mu.Unlock()
+	signal(st.taken)
+	if more {
+		signal(st.arrived)
+	}
+	defer unix.Close(fd)
+	return c.handOver(child, fd, flags)
+}
+
+// handOver gives the program fd, its end of a connection.
+func (c *call) handOver(child *stream, fd, flags int) (int64, error) {
+	widen(fd)
+	cookie, err := seccomp.Cookie(fd)
+	if err != nil {
+		return 0, err
+	}
+	child.cookie = cookie
+	if c.arg(1) != 0 {
+		peer, err := child.sock.GetPeerName()
+		if err != nil {
+			peer = child.anonymous()
+		}
+		if err := c.putSockaddr(peer, c.arg(1), c.arg(2)); err != nil {
+			return 0, err // the connection is lost, as it is on Linux
+		}
+	}
+	return c.give(child.file, fd, flags)
+}
+
+// anonymous is the peer's address on a connection that has ended already.
+func (f *file) anonymous() sockets.Sockaddr {
+	if f.sock.Family() == sockets.AF_INET {
+		return sockets.Inet4{Host: "0.0.0.0"}
+	}
+	return sockets.Inet6{Host: "::"}
+}

@@ -1,0 +1,90 @@
+//go:build linux && (amd64 || arm64)
+
+package supervise
+
+import (
+	"crypto/rand"
+	"fmt"
+	"os"
+	"sync"
+	"sync/atomic"
+
+	"golang.org/x/sys/unix"
+)
+
+// names gives AF_UNIX sockets of the program abstract names that nobody can
+// guess, by which we reach those that listen and know those that we connect.
+type names struct {
+	prefix string
+	last   atomic.Uint64
+
+	mu       sync.Mutex // one join at a time
+	listener int        // what the program's sockets are connected to
+}
+
+func newNames() (*names, error) {
+	fd, err := unix.Socket(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		return nil, os.NewSyscallError("socket", err)
+	}
+	n := &names{prefix: "@us" + rand.Text() + "-", listener: fd}
+	if err := unix.Bind(fd, &unix.SockaddrUnix{Name: n.prefix}); err != nil {
+		unix.Close(fd)
+		return nil, os.NewSyscallError("bind", err)
+	}
+	if err := unix.Listen(fd, unix.SOMAXCONN); err != nil {
+		unix.Close(fd)
+		return nil, os.NewSyscallError("listen", err)
+	}
+	return n, nil
+}
+
+func (n *names) close() { unix.Close(n.listener) }
+
+// socket returns a new stream socket for the program with a name of its own.
+// flags are those of socket(2).
+func (n *names) socket(flags int) (fd int, name string, err error) {
+	fd, err = unix.Socket(unix.AF_UNIX, unix.SOCK_STREAM|flags, 0)
+	if err != nil {
+		return -1, "", err
+	}
+	name = fmt.Sprintf("%s%d", n.prefix, n.last.Add(1))
+	if err := unix.Bind(fd, &unix.SockaddrUnix{Name: name}); err != nil {
+		unix.Close(fd)
+		return -1, "", err
+	}
+	return fd, name, nil
+}
+
+// join connects fd, a descriptor of the program's socket with that name, to a
+// new socket of ours, which does not block.
+func (n *names) join(fd int, name string) (far int, err error) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if err := unix.Connect(fd, &unix.SockaddrUnix{Name: n.prefix}); err != nil {
+		return -1, err
+	}
+	for {
+		far, peer, err := unix.Accept4(n.listener, unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC)
+		if err == unix.EINTR {
+			continue
+		}
+		if err != nil {
+			return -1, err
+		}
+		if from, ok := peer.(*unix.SockaddrUnix); ok && from.Name == name {
+			return far, nil
+		}
+		unix.Close(far) // a stranger's
+	}
+}
+
+// held reports whether a socket with that name is still open somewhere.
+func (n *names) held(name string) bool {
+	fd, err := unix.Socket(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		return true
+	}
+	defer unix.Close(fd)
+	return unix.Bind(fd, &unix.SockaddrUnix{Name: name}) == unix.EADDRINUSE
+}

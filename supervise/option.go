@@ -1,0 +1,76 @@
+//go:build linux && (amd64 || arm64)
+
+package supervise
+
+import (
+	"encoding/binary"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/userstack/userstack/stack/sockets"
+)
+
+// mostOption bounds the value of an option, in bytes.
+const mostOption = 64 << 10
+
+// setsockopt is setsockopt(2).
+func (c *call) setsockopt() (int64, error) {
+	level, name, size := int(int32(c.arg(1))), int(int32(c.arg(2))), int(int32(c.arg(4)))
+	if size < 0 {
+		return 0, syscall.EINVAL
+	}
+	value := make([]byte, min(size, mostOption))
+	if err := c.read(c.arg(3), value); err != nil {
+		return 0, err
+	}
+	if err := c.f.sock.SetSockOpt(level, name, value); err != nil {
+		return 0, err
+	}
+	if level == unix.SOL_SOCKET && (name == unix.SO_RCVTIMEO || name == unix.SO_SNDTIMEO) {
+		tv := unix.Timeval{Sec: int64(binary.NativeEndian.Uint64(value)), Usec: int64(binary.NativeEndian.Uint64(value[8:]))}
+		unix.SetsockoptTimeval(c.dup, level, name, &tv) // for the calls that are the kernel's
+	}
+	return 0, nil
+}
+
+// getsockopt is getsockopt(2).
+func (c *call) getsockopt() (int64, error) {
+	level, name := int(int32(c.arg(1))), int(int32(c.arg(2)))
+	var word [4]byte
+	if err := c.read(c.arg(4), word[:]); err != nil {
+		return 0, err
+	}
+	size := int(int32(binary.NativeEndian.Uint32(word[:])))
+	if size < 0 {
+		return 0, syscall.EINVAL
+	}
+	value, err := c.option(level, name, min(size, mostOption))
+	if err != nil {
+		return 0, err
+	}
+	value = value[:min(len(value), size)]
+	if err := c.write(c.arg(3), value); err != nil {
+		return 0, err
+	}
+	binary.NativeEndian.PutUint32(word[:], uint32(len(value)))
+	return 0, c.write(c.arg(4), word[:])
+}
+
+// option returns the value of an option, of at most size bytes.
+func (c *call) option(level, name, size int) ([]byte, error) {
+	value, err := c.f.sock.GetSockOpt(level, name, size)
+	if err != nil || level != unix.SOL_SOCKET || name != unix.SO_ERROR {
+		return value, err
+	}
+	unix.GetsockoptInt(c.dup, level, name) // which clears it
+	if st := c.stream(); st != nil && size >= 4 {
+		st.mu.Lock()
+		defer st.mu.Unlock()
+		if st.err != nil && sockets.Errno(binary.LittleEndian.Uint32(value)) == 0 {
+			binary.LittleEndian.PutUint32(value, uint32(errnoOf(st.err)))
+		}
+		st.err = nil
+	}
+	return value, nil
+}

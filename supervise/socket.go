@@ -1,0 +1,124 @@
+//go:build linux && (amd64 || arm64)
+
+package supervise
+
+import (
+	"syscall"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/userstack/userstack/stack/sockets"
+	"github.com/userstack/userstack/supervise/internal/seccomp"
+)
+
+// typeFlags are the flags that the type argument of socket(2) carries.
+const typeFlags = unix.SOCK_NONBLOCK | unix.SOCK_CLOEXEC
+
+// socket makes a Socket and gives the program an AF_UNIX socket for it.
+func (c *call) socket() (int64, error) {
+	family, protocol := sockets.Family(int32(c.arg(0))), sockets.Protocol(int32(c.arg(2)))
+	flags := int(c.arg(1)) & typeFlags
+	typ := sockets.Type(int32(c.arg(1)) &^ typeFlags)
+	if family != sockets.AF_INET && family != sockets.AF_INET6 {
+		return c.otherSocket(family, typ, protocol, flags)
+	}
+	sock, err := c.s.host.Socket(family, typ, protocol)
+	if err != nil {
+		return 0, err
+	}
+	f := &file{s: c.s, sock: sock}
+	fd, err := f.open(flags)
+	if err != nil {
+		sock.Close()
+		return 0, err
+	}
+	defer unix.Close(fd)
+	return c.give(f, fd, flags)
+}
+
+// open makes the program's end of the file.
+func (f *file) open(flags int) (fd int, err error) {
+	if f.sock.Type() == sockets.SOCK_STREAM {
+		return newStream(f, flags)
+	}
+	return newDatagrams(f, flags)
+}
+
+// give registers a new file and hands fd, the program's end of it, over.
+func (c *call) give(f *file, fd, flags int) (int64, error) {
+	cookie, err := seccomp.Cookie(fd)
+	if err != nil {
+		f.kind.end()
+		return 0, err
+	}
+	f.cookie = cookie
+	c.s.files.add(f) // first: the program may be quick
+	c.s.soon()
+	n, err := c.install(fd, flags)
+	if err != nil {
+		f.kind.end()
+		return 0, err
+	}
+	return n, errLater
+}
+
+// otherSocket serves the families that are not the Internet's.
+func (c *call) otherSocket(family sockets.Family, typ sockets.Type, protocol sockets.Protocol, flags int) (int64, error) {
+	return 0, syscall.EAFNOSUPPORT
+}
+
+// bind is bind(2).
+func (c *call) bind() (int64, error) {
+	a, err := c.sockaddr(c.arg(1), c.arg(2))
+	if err != nil {
+		return 0, err
+	}
+	if a == nil {
+		if a, err = c.unspecified(); err != nil {
+			return 0, err
+		}
+	}
+	err = c.f.sock.Bind(a)
+	if errnoOf(err) == syscall.EADDRINUSE && c.s.files.sweep() > 0 {
+		err = c.f.sock.Bind(a) // who had the address has closed it
+	}
+	return 0, err
+}
+
+// unspecified is AF_UNSPEC as an address to bind to: Linux takes it for AF_INET
+// where the address is zero.
+func (c *call) unspecified() (sockets.Sockaddr, error) {
+	var b [unix.SizeofSockaddrInet4]byte
+	switch {
+	case c.f.sock.Family() != sockets.AF_INET:
+		return foreign{sockets.AF_UNSPEC}, nil
+	case int32(c.arg(2)) < unix.SizeofSockaddrInet4:
+		return nil, syscall.EINVAL
+	}
+	if err := c.read(c.arg(1), b[:]); err != nil {
+		return nil, err
+	}
+	if [4]byte(b[4:8]) != [4]byte{} {
+		return nil, syscall.EAFNOSUPPORT
+	}
+	b[0] = unix.AF_INET
+	return parseSockaddr(b[:])
+}
+
+// getsockname is getsockname(2).
+func (c *call) getsockname() (int64, error) {
+	a, err := c.f.sock.GetSockName()
+	if err != nil {
+		return 0, err
+	}
+	return 0, c.putSockaddr(a, c.arg(1), c.arg(2))
+}
+
+// getpeername is getpeername(2).
+func (c *call) getpeername() (int64, error) {
+	a, err := c.f.sock.GetPeerName()
+	if err != nil {
+		return 0, err
+	}
+	return 0, c.putSockaddr(a, c.arg(1), c.arg(2))
+}

@@ -1,0 +1,73 @@
+//go:build amd64 || arm64
+
+package supervise
+
+import (
+	"errors"
+	"fmt"
+	"os/exec"
+)
+
+// Start starts the program and returns once it runs. Errors, beside those of
+// exec.Cmd.Start: what the kernel or a container does not allow, with the
+// remedy.
+func (c *Cmd) Start() error {
+	if c.run != nil {
+		return errors.New("supervise: already started")
+	}
+	if c.host == nil {
+		return errors.New("supervise: a Cmd is made by Command")
+	}
+	s, err := newSupervisor(c.host, c.Trace)
+	if err != nil {
+		return err
+	}
+	if err := c.launch(s); err != nil {
+		s.close()
+		return err
+	}
+	c.run = s
+	return nil
+}
+
+// launch starts the stub, serves it, and returns once it is the program.
+func (c *Cmd) launch(s *supervisor) error {
+	st, err := newStub()
+	if err != nil {
+		return err
+	}
+	defer st.close()
+	if err := st.start(c.Cmd); err != nil {
+		return err
+	}
+	listener, err := st.listener(c.Process.Pid)
+	if err != nil {
+		return c.failed(err)
+	}
+	s.serve(listener)
+	if err := st.proceed(); err != nil {
+		c.failed(err)
+		return &exec.Error{Name: c.Path, Err: err}
+	}
+	return nil
+}
+
+// failed ends a stub that cannot go on.
+func (c *Cmd) failed(err error) error {
+	c.Process.Kill()
+	c.Cmd.Wait()
+	return err
+}
+
+// Wait waits until the program and whatever it left running have ended, and
+// until what they sent has left. The error is that of exec.Cmd.Wait.
+func (c *Cmd) Wait() error {
+	if c.run == nil {
+		return errors.New("supervise: not started")
+	}
+	err := c.Cmd.Wait()
+	if lost := c.run.wait(); lost != nil && err == nil {
+		err = fmt.Errorf("supervise: %w", lost)
+	}
+	return err
+}

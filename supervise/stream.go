@@ -1,0 +1,174 @@
+//go:build linux && (amd64 || arm64)
+
+package supervise
+
+import (
+	"context"
+	"os"
+	"sync"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/userstack/userstack/stack/sockets"
+)
+
+// A stream is a TCP socket. The program has an AF_UNIX stream socket for it,
+// unconnected at first and so as unusable as a fresh TCP socket. Listening, it
+// really listens, and we connect to it once for each connection that the stack
+// accepts. Connecting, it is connected to a socket of ours, far, between which
+// and the Socket two goroutines move the bytes.
+type stream struct {
+	*file
+	name string // of the program's socket; "" if it came from accept
+
+	mu      sync.Mutex
+	phase   phase
+	far     *os.File           // our end, once there is one
+	filler  int                // bytes in front of what the program has sent: see fill
+	shut    shut               // what the program has shut
+	eof     bool               // the peer sends no more
+	watched bool               // the graves have it
+	err     error              // what ended the connection, until the program asks
+	waiting []*stream          // of a listener: connections that its native queue holds
+	taken   chan struct{}      // of a listener: a place in the queue may have become free
+	arrived chan struct{}      // of a listener: a connection may have come
+	noMore  context.CancelFunc // of a listener: stops to accept
+
+	sentAll chan struct{} // closed when nothing more comes from the program
+}
+
+// A phase is how far a stream has got.
+type phase int
+
+const (
+	fresh phase = iota
+	listening
+	connecting // without blocking: the program may poll for the end
+	connected
+	dead // a connection attempt failed, or everything ended
+)
+
+// shut is a set of directions.
+type shut int
+
+const (
+	shutRead shut = 1 << iota
+	shutWrite
+)
+
+// newStream returns the program's socket for f.
+func newStream(f *file, flags int) (fd int, err error) {
+	fd, name, err := f.s.names.socket(flags)
+	if err != nil {
+		return -1, err
+	}
+	f.kind = &stream{file: f, name: name, sentAll: make(chan struct{})}
+	return fd, nil
+}
+
+// stream returns the stream that the call is on, nil if it is on something else.
+func (c *call) stream() *stream {
+	st, _ := c.f.kind.(*stream)
+	return st
+}
+
+// join connects the program's socket, for which fd is a descriptor, to a new
+// socket of ours.
+func (st *stream) joinLocked(fd int) error {
+	far, err := st.s.names.join(fd, st.name)
+	if err != nil {
+		return err
+	}
+	widen(far)
+	st.far = os.NewFile(uintptr(far), "socket")
+	return nil
+}
+
+// bufferSize is how many bytes may be on their way between the program and us,
+// each way. The kernel doubles it, for its own needs, and may allow less
+// (net.core.wmem_max).
+const bufferSize = 512 << 10
+
+// widen gives a socket the buffer for what is written to it. On a socket that
+// was full it makes the kernel tell all that wait that there is room.
+func widen(fd int) { unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_SNDBUF, bufferSize) }
+
+// fillLocked makes the program's socket refuse more data, as that of a TCP
+// connection does that is not yet established, by filling it with bytes that
+// are thrown away later.
+func (st *stream) fillLocked(fd int) {
+	unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_SNDBUF, 0) // means the least
+	var block [2048]byte
+	for {
+		n, err := unix.SendmsgN(fd, block[:], nil, nil, unix.MSG_DONTWAIT|unix.MSG_NOSIGNAL)
+		if err == unix.EINTR {
+			continue
+		}
+		if err != nil {
+			return
+		}
+		st.filler += n
+	}
+}
+
+// startLocked begins to move bytes. fd is a descriptor of the program's socket.
+func (st *stream) startLocked() {
+	st.phase = connected
+	st.s.work.Go(st.outward)
+	st.s.work.Go(st.inward)
+}
+
+// stale implements kind: a socket that is not connected has no peer that would
+// notice its end, so that we look whether its name is free. One that was shut
+// down in both directions looks closed to its peer already.
+func (st *stream) stale() bool {
+	st.mu.Lock()
+	unjoined, shut := st.far == nil && st.name != "", st.watched
+	st.mu.Unlock()
+	switch {
+	case unjoined && st.s.names.held(st.name), shut && st.s.graves.open(st.cookie), !unjoined && !shut:
+		return false
+	}
+	st.end()
+	return true
+}
+
+// flushed implements kind.
+func (st *stream) flushed() <-chan struct{} {
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	if st.phase != connected {
+		return nil
+	}
+	return st.sentAll
+}
+
+// end implements kind.
+func (st *stream) end() {
+	st.mu.Lock()
+	far, stop, waiting := st.far, st.noMore, st.waiting
+	st.waiting = nil
+	st.phase = dead
+	st.mu.Unlock()
+	if stop != nil {
+		stop()
+	}
+	st.forget()
+	if far != nil {
+		far.Close()
+	}
+	for _, w := range waiting {
+		w.abort()
+	}
+}
+
+// abort ends a connection with a reset.
+func (st *stream) abort() {
+	if st.sock != nil {
+		st.sock.SetSockOpt(sockets.SOL_SOCKET, sockets.SO_LINGER, lingerNot)
+	}
+	st.end()
+}
+
+// lingerNot is struct linger {1, 0}: closing resets the connection (socket(7)).
+var lingerNot = []byte{1, 0, 0, 0, 0, 0, 0, 0}

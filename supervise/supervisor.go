@@ -1,0 +1,167 @@
+//go:build linux && (amd64 || arm64)
+
+package supervise
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/userstack/userstack/stack/sockets"
+	"github.com/userstack/userstack/supervise/internal/seccomp"
+)
+
+// A supervisor answers the calls of one program and its descendants.
+type supervisor struct {
+	host     *sockets.Host
+	trace    func(Event)
+	names    *names
+	graves   graves
+	files    registry
+	tasks    tasks
+	blocked  blocked
+	listener *seccomp.Listener
+
+	ctx    context.Context // done when all tasks are gone, or after close
+	cancel context.CancelFunc
+	served chan struct{} // closed when the receiver has returned
+	lost   error         // why the receiver gave up, once served is closed
+	work   sync.WaitGroup
+	sweeps sweeper
+	counts counters
+}
+
+// errGone ends what waits on behalf of tasks that are no more.
+var errGone = errors.New("every task of the program has ended")
+
+func newSupervisor(host *sockets.Host, trace func(Event)) (*supervisor, error) {
+	n, err := newNames()
+	if err != nil {
+		return nil, err
+	}
+	s := &supervisor{host: host, trace: trace, names: n, served: make(chan struct{})}
+	s.ctx, s.cancel = context.WithCancel(context.Background())
+	s.files.init()
+	s.tasks.init()
+	return s, nil
+}
+
+// serve starts to answer.
+func (s *supervisor) serve(l *seccomp.Listener) {
+	s.listener = l
+	go func() {
+		s.lost = s.receive()
+		close(s.served)
+	}()
+	s.work.Go(s.watchBlocked)
+}
+
+// receive takes calls from the kernel until every task is gone. What cannot
+// wait is answered here and now: handing it to another goroutine costs as much
+// as answering.
+func (s *supervisor) receive() error {
+	for {
+		c := newCall(s)
+		err := s.listener.Receive(&c.n)
+		switch {
+		case errors.Is(err, io.EOF):
+			return nil
+		case err != nil:
+			return fmt.Errorf("listening for calls: %w", err)
+		}
+		c.serve()
+	}
+}
+
+// wait returns when every task is gone and what it sent has left.
+func (s *supervisor) wait() error {
+	<-s.served
+	s.close()
+	return s.lost
+}
+
+// close ends everything. Connections that still have something to send get
+// drainTime for it.
+func (s *supervisor) close() {
+	s.files.drain(time.Now().Add(drainTime))
+	s.cancel()
+	if s.listener != nil {
+		s.listener.Close()
+		<-s.served
+	}
+	s.files.closeAll()
+	s.work.Wait()
+	s.tasks.close()
+	s.names.close()
+	s.graves.close()
+}
+
+// drainTime bounds how long a program's last bytes may take to leave. Linux
+// gives an orphaned connection 60 s to be acknowledged (tcp_fin_timeout(7)), but
+// it has a kernel to wait in.
+const drainTime = 10 * time.Second
+
+// counters are what Stats tells.
+type counters struct {
+	calls          atomic.Uint64
+	sockets        atomic.Int64
+	sent, received atomic.Uint64 // bytes on stream sockets
+}
+
+// A task cache remembers descriptors of threads, by which their descriptors are
+// reached.
+type tasks struct {
+	mu    sync.Mutex
+	pidfd map[uint32]int
+}
+
+// mostTasks bounds the cache: more are forgotten all at once.
+const mostTasks = 512
+
+func (t *tasks) init() { t.pidfd = make(map[uint32]int) }
+
+// descriptor returns a duplicate of descriptor fd of thread tid.
+func (t *tasks) descriptor(tid uint32, fd int) (int, error) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	pidfd, known := t.pidfd[tid]
+	for {
+		if !known {
+			var err error
+			if pidfd, err = seccomp.OpenThread(int(tid)); err != nil {
+				return -1, err
+			}
+			if len(t.pidfd) >= mostTasks {
+				t.forgetLocked()
+			}
+			t.pidfd[tid] = pidfd
+		}
+		dup, err := seccomp.GetFD(pidfd, fd)
+		if err != syscall.ESRCH || !known {
+			return dup, err
+		}
+		unix.Close(pidfd) // of an earlier thread with the same number
+		delete(t.pidfd, tid)
+		known = false
+	}
+}
+
+func (t *tasks) forgetLocked() {
+	for _, pidfd := range t.pidfd {
+		unix.Close(pidfd)
+	}
+	clear(t.pidfd)
+}
+
+func (t *tasks) close() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.forgetLocked()
+}
