@@ -78,10 +78,12 @@ func (i Interface) Broadcast(network netip.Prefix) netip.Addr {
 	if i.Flags()&flagBroadcast == 0 {
 		return netip.Addr{}
 	}
-	return lastAddr(network)
+	return LastAddr(network)
 }
 
-func lastAddr(network netip.Prefix) netip.Addr {
+// LastAddr returns the last address of an IPv4 network, which is its broadcast
+// address; of one that has none, as in Broadcast, the zero Addr.
+func LastAddr(network netip.Prefix) netip.Addr {
 	if !network.IsValid() || !network.Addr().Is4() || network.Bits() > 30 {
 		return netip.Addr{}
 	}
