@@ -21,6 +21,7 @@ func (c *call) connect() (int64, error) {
 	if st == nil {
 		return c.connectDatagram(a)
 	}
+	c.s.listeners.sweep(a)
 	err = st.sock.Connect(a, sockets.MSG_DONTWAIT)
 	switch errnoOf(err) {
 	case 0:

@@ -38,6 +38,7 @@ func (c *call) listen() (int64, error) {
 	}
 	ctx, stop := context.WithCancel(st.s.ctx)
 	st.phase, st.noMore = listening, stop
+	st.s.listeners.add(st)
 	st.taken, st.arrived = make(chan struct{}, 1), make(chan struct{}, 1)
 	st.s.work.Go(func() {
 		defer stop()
@@ -57,7 +58,6 @@ func (st *stream) acceptAll(ctx context.Context) {
 			}
 			return
 		}
-		sock.SetBlocking(true)
 		if !st.offer(ctx, sock) {
 			st.end()
 			return
@@ -68,6 +68,7 @@ func (st *stream) acceptAll(ctx context.Context) {
 // offer puts a connection into the queue of the program's socket, and reports
 // whether that still listens.
 func (st *stream) offer(ctx context.Context, sock *sockets.Socket) bool {
+	sock.SetBlocking(true)
 	child := &stream{file: &file{s: st.s, sock: sock}, sentAll: make(chan struct{})}
 	child.kind = child
 	fd, err := unix.Socket(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, 0)
@@ -160,41 +161,83 @@ func (c *call) take(st *stream, flags int) (int64, error) {
 		st.mu.Unlock()
 		return 0, syscall.EAGAIN
 	}
-	fd, _, err := unix.Accept4(c.dup, unix.SOCK_CLOEXEC|flags&unix.SOCK_NONBLOCK)
+	fd, _, err := unix.Accept4(c.dup, unix.SOCK_CLOEXEC)
 	if err != nil {
 		st.mu.Unlock()
 		return 0, err
 	}
-	child := st.waiting[0]
+	first := acceptable{st.waiting[0], fd}
 	st.waiting = st.waiting[1:]
+	if len(st.refused) > 0 {
+		st.refused = append(st.refused, first)
+		first = st.refused[0]
+		st.refused = st.refused[1:]
+	}
 	more := len(st.waiting) > 0
 	st.mu.Unlock()
 	signal(st.taken)
 	if more {
 		signal(st.arrived)
 	}
-	defer unix.Close(fd)
-	return c.handOver(child, fd, flags)
+	if first.conn == nil { // it stood for one that has been taken since
+		unix.Close(first.fd)
+		return c.take(st, flags)
+	}
+	return c.handOver(st, first, flags)
 }
 
-// handOver gives the program fd, its end of a connection.
-func (c *call) handOver(child *stream, fd, flags int) (int64, error) {
-	widen(fd)
-	cookie, err := seccomp.Cookie(fd)
+// An acceptable connection is one that the program may have, with its end.
+type acceptable struct {
+	conn *stream
+	fd   int
+}
+
+// giveBack keeps a connection that the program could not take for its next call,
+// for which the listening socket has to look as if one had come.
+func (st *stream) giveBack(a acceptable) {
+	fd, err := unix.Socket(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, 0)
+	if err == nil {
+		defer unix.Close(fd)
+		st.mu.Lock()
+		defer st.mu.Unlock()
+		if err = unix.Connect(fd, &unix.SockaddrUnix{Name: st.name}); err == nil {
+			st.refused = append([]acceptable{a}, st.refused...)
+			st.waiting = append(st.waiting, nil)
+			signal(st.arrived)
+			return
+		}
+	}
+	unix.Close(a.fd)
+	a.conn.abort()
+}
+
+// handOver gives the program its end of a connection.
+func (c *call) handOver(st *stream, a acceptable, flags int) (int64, error) {
+	widen(a.fd)
+	cookie, err := seccomp.Cookie(a.fd)
 	if err != nil {
 		return 0, err
 	}
-	child.cookie = cookie
+	a.conn.cookie = cookie
+	unix.SetNonblock(a.fd, flags&unix.SOCK_NONBLOCK != 0)
 	if c.arg(1) != 0 {
-		peer, err := child.sock.GetPeerName()
+		peer, err := a.conn.sock.GetPeerName()
 		if err != nil {
-			peer = child.anonymous()
+			peer = a.conn.anonymous()
 		}
 		if err := c.putSockaddr(peer, c.arg(1), c.arg(2)); err != nil {
+			unix.Close(a.fd)
 			return 0, err // the connection is lost, as it is on Linux
 		}
 	}
-	return c.give(child.file, fd, flags)
+	n, err := c.introduce(a.conn.file, a.fd, flags)
+	if err != nil {
+		c.s.files.remove(a.conn.file)
+		st.giveBack(a)
+		return 0, err
+	}
+	unix.Close(a.fd)
+	return n, errLater
 }
 
 // anonymous is the peer's address on a connection that has ended already.

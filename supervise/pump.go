@@ -23,16 +23,21 @@ const (
 	largeBuffer = 256 << 10
 )
 
-var largeBuffers = sync.Pool{New: func() any { return new([largeBuffer]byte) }}
+// buffers of each size that nobody uses now.
+var (
+	smallBuffers = sync.Pool{New: func() any { return new([smallBuffer]byte) }}
+	largeBuffers = sync.Pool{New: func() any { return new([largeBuffer]byte) }}
+)
 
 // outward moves bytes from the program to the stack until the program sends no
 // more. It owns sentAll.
 func (st *stream) outward() {
-	small := make([]byte, smallBuffer)
+	small := smallBuffers.Get().(*[smallBuffer]byte)
 	var err error
 	for err == nil {
-		err = st.sendSome(small)
+		err = st.sendSome(small[:])
 	}
+	smallBuffers.Put(small)
 	close(st.sentAll)
 	switch {
 	case errors.Is(err, io.EOF):
@@ -145,11 +150,12 @@ func hungUp(fd int) bool {
 // inward moves bytes from the stack to the program until the peer sends no more,
 // then watches for a reset.
 func (st *stream) inward() {
-	small := make([]byte, smallBuffer)
+	small := smallBuffers.Get().(*[smallBuffer]byte)
 	var err error
 	for err == nil {
-		err = st.receiveSome(small)
+		err = st.receiveSome(small[:])
 	}
+	smallBuffers.Put(small)
 	if errors.Is(err, io.EOF) {
 		st.shutFar()
 		err = st.awaitError()

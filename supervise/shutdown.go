@@ -39,6 +39,7 @@ func (st *stream) shutUnconnectedLocked(fd, how int) error {
 		return err
 	}
 	st.noMore()
+	st.s.listeners.remove(st)
 	st.phase = fresh
 	signal(st.arrived)
 	return unix.Shutdown(fd, unix.SHUT_RDWR)

@@ -26,6 +26,7 @@ func (c *call) socket() (int64, error) {
 	if err != nil {
 		return 0, err
 	}
+	sock.SetBlocking(true) // whatever the Host's default
 	f := &file{s: c.s, sock: sock}
 	fd, err := f.open(flags)
 	if err != nil {
@@ -52,14 +53,20 @@ func (c *call) give(f *file, fd, flags int) (int64, error) {
 		return 0, err
 	}
 	f.cookie = cookie
-	c.s.files.add(f) // first: the program may be quick
-	c.s.soon()
-	n, err := c.install(fd, flags)
+	n, err := c.introduce(f, fd, flags)
 	if err != nil {
 		f.kind.end()
 		return 0, err
 	}
 	return n, errLater
+}
+
+// introduce is give for a file that has its cookie, and leaves it alone if the
+// program cannot take it.
+func (c *call) introduce(f *file, fd, flags int) (int64, error) {
+	c.s.files.add(f) // first: the program may be quick
+	c.s.soon()
+	return c.install(fd, flags)
 }
 
 // otherSocket serves the families that are not the Internet's.

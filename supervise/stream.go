@@ -29,7 +29,8 @@ type stream struct {
 	eof     bool               // the peer sends no more
 	watched bool               // the graves have it
 	err     error              // what ended the connection, until the program asks
-	waiting []*stream          // of a listener: connections that its native queue holds
+	waiting []*stream          // of a listener: connections that its native queue holds, nil for one in refused
+	refused []acceptable       // of a listener: connections that the program had no room for
 	taken   chan struct{}      // of a listener: a place in the queue may have become free
 	arrived chan struct{}      // of a listener: a connection may have come
 	noMore  context.CancelFunc // of a listener: stops to accept
@@ -146,19 +147,26 @@ func (st *stream) flushed() <-chan struct{} {
 // end implements kind.
 func (st *stream) end() {
 	st.mu.Lock()
-	far, stop, waiting := st.far, st.noMore, st.waiting
-	st.waiting = nil
+	far, stop, waiting, refused := st.far, st.noMore, st.waiting, st.refused
+	st.waiting, st.refused = nil, nil
 	st.phase = dead
 	st.mu.Unlock()
 	if stop != nil {
 		stop()
+		st.s.listeners.remove(st)
 	}
 	st.forget()
 	if far != nil {
 		far.Close()
 	}
 	for _, w := range waiting {
-		w.abort()
+		if w != nil {
+			w.abort()
+		}
+	}
+	for _, r := range refused {
+		unix.Close(r.fd)
+		r.conn.abort()
 	}
 }
 

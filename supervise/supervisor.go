@@ -20,14 +20,15 @@ import (
 
 // A supervisor answers the calls of one program and its descendants.
 type supervisor struct {
-	host     *sockets.Host
-	trace    func(Event)
-	names    *names
-	graves   graves
-	files    registry
-	tasks    tasks
-	blocked  blocked
-	listener *seccomp.Listener
+	host      *sockets.Host
+	trace     func(Event)
+	names     *names
+	graves    graves
+	files     registry
+	listeners listeners
+	tasks     tasks
+	blocked   blocked
+	listener  *seccomp.Listener
 
 	ctx    context.Context // done when all tasks are gone, or after close
 	cancel context.CancelFunc
@@ -50,6 +51,7 @@ func newSupervisor(host *sockets.Host, trace func(Event)) (*supervisor, error) {
 	s.ctx, s.cancel = context.WithCancel(context.Background())
 	s.files.init()
 	s.tasks.init()
+	s.listeners.init()
 	return s, nil
 }
 
