@@ -24,6 +24,12 @@ type Cmd struct {
 	// at once, and must not block. Nil traces nothing.
 	Trace func(Event)
 
+	// Adopt makes this process the parent of what the program leaves running,
+	// as servers do that go into the background (PR_SET_CHILD_SUBREAPER): where
+	// Yama's ptrace_scope is 1 they cannot be served otherwise. It is for a
+	// process that starts nothing else, since all its other children are reaped.
+	Adopt bool
+
 	host *sockets.Host
 	run  *supervisor // once started
 }

@@ -3,9 +3,9 @@
 package supervise
 
 import (
+	"context"
 	"sync"
 	"sync/atomic"
-	"time"
 
 	"github.com/userstack/userstack/stack/sockets"
 )
@@ -105,11 +105,9 @@ func (r *registry) sweep() (ended int) {
 	return ended
 }
 
-// drain waits until the stack has taken what the program sent, or until the
-// deadline.
-func (r *registry) drain(deadline time.Time) {
-	late := time.NewTimer(time.Until(deadline))
-	defer late.Stop()
+// drain waits until the stack has taken what the program sent, or until ctx is
+// done.
+func (r *registry) drain(ctx context.Context) {
 	r.sweep()
 	for _, f := range r.all() {
 		done := f.kind.flushed()
@@ -118,7 +116,7 @@ func (r *registry) drain(deadline time.Time) {
 		}
 		select {
 		case <-done:
-		case <-late.C:
+		case <-ctx.Done():
 			return
 		}
 	}

@@ -100,12 +100,12 @@ func (st *stream) offer(ctx context.Context, sock *sockets.Socket) bool {
 	child.far = os.NewFile(uintptr(fd), "socket")
 	child.startLocked()
 	child.mu.Unlock()
-	signal(st.arrived)
+	notify(st.arrived)
 	return true
 }
 
-// signal wakes one that waits for ch, now or next.
-func signal(ch chan struct{}) {
+// notify wakes one that waits for ch, now or next.
+func notify(ch chan struct{}) {
 	select {
 	case ch <- struct{}{}:
 	default:
@@ -175,9 +175,9 @@ func (c *call) take(st *stream, flags int) (int64, error) {
 	}
 	more := len(st.waiting) > 0
 	st.mu.Unlock()
-	signal(st.taken)
+	notify(st.taken)
 	if more {
-		signal(st.arrived)
+		notify(st.arrived)
 	}
 	if first.conn == nil { // it stood for one that has been taken since
 		unix.Close(first.fd)
@@ -203,7 +203,7 @@ func (st *stream) giveBack(a acceptable) {
 		if err = unix.Connect(fd, &unix.SockaddrUnix{Name: st.name}); err == nil {
 			st.refused = append([]acceptable{a}, st.refused...)
 			st.waiting = append(st.waiting, nil)
-			signal(st.arrived)
+			notify(st.arrived)
 			return
 		}
 	}

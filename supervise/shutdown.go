@@ -41,6 +41,6 @@ func (st *stream) shutUnconnectedLocked(fd, how int) error {
 	st.noMore()
 	st.s.listeners.remove(st)
 	st.phase = fresh
-	signal(st.arrived)
+	notify(st.arrived)
 	return unix.Shutdown(fd, unix.SHUT_RDWR)
 }

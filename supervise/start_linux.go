@@ -45,6 +45,11 @@ func (c *Cmd) launch(s *supervisor) error {
 		return c.failed(err)
 	}
 	s.serve(listener)
+	if c.Adopt {
+		if err := s.adopt(c.Process.Pid); err != nil {
+			return c.failed(err)
+		}
+	}
 	if err := st.proceed(); err != nil {
 		c.failed(err)
 		return &exec.Error{Name: c.Path, Err: err}
@@ -66,6 +71,7 @@ func (c *Cmd) Wait() error {
 		return errors.New("supervise: not started")
 	}
 	err := c.Cmd.Wait()
+	c.run.files.sweep()
 	if lost := c.run.wait(); lost != nil && err == nil {
 		err = fmt.Errorf("supervise: %w", lost)
 	}

@@ -37,6 +37,7 @@ type supervisor struct {
 	work   sync.WaitGroup
 	sweeps sweeper
 	counts counters
+	adopts *adopter // nil unless asked for
 }
 
 // errGone ends what waits on behalf of tasks that are no more.
@@ -65,6 +66,17 @@ func (s *supervisor) serve(l *seccomp.Listener) {
 	s.work.Go(s.watchBlocked)
 }
 
+// adopt makes this process the parent of what the program leaves behind.
+func (s *supervisor) adopt(program int) error {
+	a, err := adopt(program)
+	if err != nil {
+		return err
+	}
+	s.adopts = a
+	s.work.Go(func() { a.run(func() { s.files.sweep() }) })
+	return nil
+}
+
 // receive takes calls from the kernel until every task is gone. What cannot
 // wait is answered here and now: handing it to another goroutine costs as much
 // as answering.
@@ -82,22 +94,28 @@ func (s *supervisor) receive() error {
 	}
 }
 
-// wait returns when every task is gone and what it sent has left.
+// wait returns when every task is gone and the peers have what it sent.
 func (s *supervisor) wait() error {
 	<-s.served
+	late, cancel := context.WithTimeout(context.Background(), drainTime)
+	defer cancel()
+	s.files.drain(late)
 	s.close()
+	s.host.Stack().Drain(late)
 	return s.lost
 }
 
-// close ends everything. Connections that still have something to send get
-// drainTime for it.
+// close ends everything at once.
 func (s *supervisor) close() {
-	s.files.drain(time.Now().Add(drainTime))
 	s.cancel()
 	if s.listener != nil {
 		s.listener.Close()
 		<-s.served
 	}
+	if s.adopts != nil {
+		s.adopts.stop()
+	}
+	s.sweeps.stop()
 	s.files.closeAll()
 	s.work.Wait()
 	s.tasks.close()
@@ -105,9 +123,9 @@ func (s *supervisor) close() {
 	s.graves.close()
 }
 
-// drainTime bounds how long a program's last bytes may take to leave. Linux
-// gives an orphaned connection 60 s to be acknowledged (tcp_fin_timeout(7)), but
-// it has a kernel to wait in.
+// drainTime bounds how long a program's last bytes may take to leave and to be
+// acknowledged. Linux waits for 60 s at least (tcp_fin_timeout(7)), but it need
+// not end.
 const drainTime = 10 * time.Second
 
 // counters are what Stats tells.

@@ -13,6 +13,7 @@ type sweeper struct {
 	mu      sync.Mutex
 	timer   *time.Timer
 	pending bool
+	ended   bool
 	born    int // sockets since the last sweep
 }
 
@@ -27,6 +28,9 @@ func (s *supervisor) soon() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.born++
+	if w.ended {
+		return
+	}
 	if w.born >= sweepBorn {
 		w.born = 0
 		s.work.Go(func() { s.files.sweep() })
@@ -42,4 +46,14 @@ func (s *supervisor) soon() {
 		w.mu.Unlock()
 		s.files.sweep()
 	})
+}
+
+// stop ends the sweeps. The one that runs may go on.
+func (w *sweeper) stop() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.ended = true
+	if w.timer != nil {
+		w.timer.Stop()
+	}
 }
