@@ -3,6 +3,10 @@ package seccomp
 import (
 	"errors"
 	"fmt"
+	"os"
+	"runtime"
+	"sync"
+	"sync/atomic"
 	"testing"
 
 	"golang.org/x/sys/unix"
@@ -53,5 +57,61 @@ func TestInstall(t *testing.T) {
 				t.Errorf("the program saw %q, want %q", got, want)
 			}
 		})
+	}
+}
+
+func init() {
+	// sockets makes sockets until one fails, and says how many had a number which the parent did not give it.
+	children["sockets"] = func() {
+		for wrong := 0; ; {
+			fd, _, errno := unix.Syscall(unix.SYS_SOCKET, unix.AF_INET, unix.SOCK_STREAM, 0)
+			switch {
+			case errno != 0:
+				fmt.Println(wrong)
+				return
+			case fd <= 2:
+				wrong++
+			default:
+				_ = unix.Close(int(fd))
+			}
+		}
+	}
+}
+
+// TestInstallInterrupted installs descriptors while signals rain on the thread that does it, as those of the garbage
+// collector do, though less often. An interrupted request would make the program see descriptor 0.
+func TestInstallInterrupted(t *testing.T) {
+	f := start(t, "sockets")
+	ours, err := unix.Socket(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer unix.Close(ours)
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	pid, tid := os.Getpid(), unix.Gettid()
+	var rain sync.WaitGroup
+	var stop atomic.Bool
+	rain.Go(func() {
+		for !stop.Load() {
+			_ = unix.Tgkill(pid, tid, unix.SIGURG)
+		}
+	})
+	const sockets = 3000
+	for range sockets {
+		n := f.receive(t, unix.SYS_SOCKET)
+		if _, err := f.Install(n.ID, ours, false); err != nil {
+			t.Error(err)
+			break
+		}
+	}
+	stop.Store(true)
+	rain.Wait()
+	n := f.receive(t, unix.SYS_SOCKET)
+	if err := f.Fail(n.ID, unix.EMFILE); err != nil {
+		t.Fatal(err)
+	}
+	if got := f.finish(t); got != "0\n" {
+		t.Errorf("sockets that the program saw as standard input: %s", got)
 	}
 }
