@@ -43,6 +43,11 @@ func example(t *testing.T, sh, line string) {
 			t.Skip("needs man: ", err)
 		}
 	}
+	if strings.Contains(line, "curl") {
+		if _, err := exec.LookPath("curl"); err != nil {
+			t.Skip("needs curl: ", err)
+		}
+	}
 	prepared := userstack(t) // its environment
 	cmd := exec.CommandContext(t.Context(), sh, "-ec", line)
 	if root, ok := strings.CutPrefix(line, "sudo "); ok { // root of a namespace will do

@@ -41,9 +41,16 @@ func run(ctx context.Context, root *cobra.Command, args []string) int {
 	var sig interrupted
 	_, begun := errors.AsType[failure](err)
 	_, wrong := errors.AsType[usage](err)
+	status, ended := errors.AsType[exitStatus](err)
+	never, notRun := errors.AsType[cannotRun](err)
 	switch {
 	case err == nil:
 		return exitOK
+	case ended:
+		return int(status)
+	case notRun:
+		fmt.Fprintln(root.ErrOrStderr(), message(cmd, err))
+		return never.status
 	case errors.Is(err, errSilent):
 		return exitFailure
 	case errors.As(context.Cause(ctx), &sig):

@@ -1,0 +1,36 @@
+package main
+
+import (
+	"os"
+	"strconv"
+
+	"golang.org/x/sys/unix"
+)
+
+// firstExtra is the first descriptor that is not a standard one.
+const firstExtra = 3
+
+// inherited returns the open descriptors from firstExtra on that this process was started with, for a child to have under
+// the same numbers; nil where there is none. Those that this process opened itself are closed on exec, which tells them
+// apart.
+func inherited() (files []*os.File) {
+	entries, err := os.ReadDir("/proc/self/fd")
+	if err != nil {
+		return nil
+	}
+	for _, e := range entries {
+		fd, err := strconv.Atoi(e.Name())
+		if err != nil || fd < firstExtra {
+			continue
+		}
+		flags, err := unix.FcntlInt(uintptr(fd), unix.F_GETFD, 0)
+		if err != nil || flags&unix.FD_CLOEXEC != 0 {
+			continue
+		}
+		for len(files) <= fd-firstExtra {
+			files = append(files, nil)
+		}
+		files[fd-firstExtra] = os.NewFile(uintptr(fd), "inherited")
+	}
+	return files
+}

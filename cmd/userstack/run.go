@@ -1,0 +1,114 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"strings"
+
+	"github.com/spf13/cobra"
+)
+
+// runner has the flags of run, and what it runs.
+type runner struct {
+	net linkSpec
+	env []string
+
+	settings *settings
+	cmd      *cobra.Command
+	log      io.Writer
+}
+
+func newRun(s *settings) *cobra.Command {
+	r := &runner{settings: s}
+	cmd := &cobra.Command{
+		Use:     "run [flags] [--] PROGRAM [ARG...]",
+		GroupID: groupTools,
+		Short:   "run a program on this stack instead of the machine's",
+		Long:    strings.TrimSpace(runManual),
+		Example: `  userstack run --net demo -- curl -s http://10.78.0.1/`,
+		Args:    args(1, -1, "a program to run"),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			r.cmd, r.log = cmd, cmd.ErrOrStderr()
+			return r.run(args)
+		},
+	}
+	r.addFlags(cmd)
+	return cmd
+}
+
+const runManual = `
+run starts a program whose Internet sockets are those of a stack inside this
+process. The program is not changed and may be static; neither root nor a network
+namespace nor a TUN device is needed.
+
+What the program says to its sockets, it says to this process: a seccomp filter
+hands the calls over (seccomp_unotify(2)). Reading, writing, polling and closing
+stay the kernel's, so that they cost what they cost.
+
+The exit status is the program's, or 128 plus the number of the signal that ended
+it; 127 if there is no such program, and 126 if it cannot be executed. run ends
+when every process that the program left running has ended.`
+
+func (r *runner) addFlags(cmd *cobra.Command) {
+	f := cmd.Flags()
+	f.SortFlags = false
+	f.SetInterspersed(false) // what follows the program's name is the program's
+	r.net = linkSpec{kind: linkKinds[0]}
+	f.Var(&r.net, "net", "the network, as for --link")
+	f.Var(list("NAME=VALUE", &r.env, parseEnv), "env", "set a variable in the program's environment (repeatable)")
+}
+
+func parseEnv(text string) (string, error) {
+	if name, _, ok := strings.Cut(text, "="); !ok || name == "" {
+		return "", fmt.Errorf("%q is not NAME=VALUE", text)
+	}
+	return text, nil
+}
+
+// run is the command: it makes the network, runs the program on it, and returns the program's exit status.
+func (r *runner) run(args []string) error {
+	if err := r.chooseNet(); err != nil {
+		return err
+	}
+	p, err := findProgram(args)
+	if err != nil {
+		return err
+	}
+	n, err := r.settings.open(context.WithoutCancel(r.cmd.Context()), r.log)
+	if err != nil {
+		return err
+	}
+	err = r.supervise(n, p)
+	if closeErr := n.Close(); closeErr != nil && err != nil {
+		fmt.Fprintln(r.log, message(r.cmd, closeErr)) // a file of packets that is not whole, say
+	} else if closeErr != nil {
+		err = closeErr
+	}
+	return err
+}
+
+// chooseNet lets --net be --link.
+func (r *runner) chooseNet() error {
+	if !r.cmd.Flag("net").Changed {
+		return nil
+	}
+	if r.cmd.Flag("link").Changed {
+		return usagef("--net and --link are two names of one thing")
+	}
+	r.settings.link = r.net
+	return nil
+}
+
+// supervise runs the program to its end. The error is its exit status, if that is not 0.
+func (r *runner) supervise(n *network, p *program) error {
+	cmd := p.command(n.host)
+	cmd.Env = append(cmd.Environ(), r.env...)
+	relay := newRelay()
+	defer relay.stop()
+	if err := cmd.Start(); err != nil {
+		return p.cannotStart(err)
+	}
+	relay.start(cmd.Process)
+	return p.status(cmd.Wait(), cmd.ProcessState)
+}

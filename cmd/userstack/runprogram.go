@@ -1,0 +1,107 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"os/exec"
+	"syscall"
+
+	"github.com/userstack/userstack/stack/sockets"
+	"github.com/userstack/userstack/supervise"
+)
+
+// Exit statuses of run for a program that never ran, as a shell has them (POSIX, "Exit Status for Commands").
+const (
+	exitCannotExecute = 126
+	exitNotFound      = 127
+)
+
+// exitStatus ends this process with the status of another, without a message.
+type exitStatus int
+
+func (s exitStatus) Error() string { return fmt.Sprintf("exit status %d", int(s)) }
+
+// cannotRun is an error about a program that never ran, and the exit status that says so.
+type cannotRun struct {
+	error
+	status int
+}
+
+func (c cannotRun) Unwrap() error { return c.error }
+
+// A program is a file to execute and its arguments.
+type program struct {
+	path string
+	args []string // the first is the name that the user typed
+}
+
+// findProgram looks a program up as a shell does.
+func findProgram(args []string) (*program, error) {
+	path, err := exec.LookPath(args[0])
+	if err != nil && !errors.Is(err, exec.ErrDot) { // who has "." in PATH wants it
+		return nil, notRunnable(args[0], err)
+	}
+	return &program{path: path, args: args}, nil
+}
+
+// notRunnable says why a program did not run.
+func notRunnable(name string, err error) error {
+	if e, ok := errors.AsType[*exec.Error](err); ok {
+		err = e.Err
+	}
+	if e, ok := errors.AsType[*fs.PathError](err); ok {
+		err = e.Err
+	}
+	status := exitCannotExecute
+	switch {
+	case errors.Is(err, exec.ErrNotFound):
+		status, err = exitNotFound, errors.New("not found: no directory of PATH has such a program")
+	case errors.Is(err, fs.ErrNotExist):
+		status = exitNotFound
+	case errors.Is(err, syscall.ENOEXEC):
+		err = fmt.Errorf("%w: neither a program for this machine nor a script with \"#!\"", err)
+	}
+	return cannotRun{fmt.Errorf("%s: %w", name, err), status}
+}
+
+// command prepares the program. It has what this process was given: descriptors, environment, directory.
+func (p *program) command(host *sockets.Host) *supervise.Cmd {
+	cmd := supervise.Command(host, p.path)
+	cmd.Args, cmd.Err = p.args, nil
+	cmd.Stdin, cmd.Stdout, cmd.Stderr = os.Stdin, os.Stdout, os.Stderr
+	cmd.ExtraFiles = inherited()
+	return cmd
+}
+
+// cannotStart says why supervise did not start the program.
+func (p *program) cannotStart(err error) error {
+	errno, _ := errors.AsType[syscall.Errno](err)
+	if e, ok := errors.AsType[*exec.Error](err); ok && e.Name == p.path {
+		return notRunnable(p.args[0], errno)
+	}
+	if errno == syscall.EBUSY { // seccomp(2): one listener for each process and its descendants
+		err = fmt.Errorf("this process is already under \"userstack run\", or another program that answers its system calls: %w", err)
+	}
+	return err
+}
+
+// status makes the exit status of this process of the program's end.
+func (p *program) status(err error, state *os.ProcessState) error {
+	if _, ended := errors.AsType[*exec.ExitError](err); err != nil && !ended {
+		return err
+	}
+	if code := codeOf(state); code != exitOK {
+		return exitStatus(code)
+	}
+	return nil
+}
+
+// codeOf is the exit status that a shell gives a process.
+func codeOf(state *os.ProcessState) int {
+	if w, ok := state.Sys().(syscall.WaitStatus); ok && w.Signaled() {
+		return exitSignal + int(w.Signal())
+	}
+	return state.ExitCode()
+}
