@@ -1,0 +1,207 @@
+package netns_test
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/netip"
+	"os"
+	"os/exec"
+	"slices"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+	gstack "gvisor.dev/gvisor/pkg/tcpip/stack"
+
+	"github.com/userstack/userstack/stack"
+	"github.com/userstack/userstack/stack/link"
+	"github.com/userstack/userstack/stack/sockets"
+	"github.com/userstack/userstack/supervise/netns"
+	"github.com/userstack/userstack/testnet"
+)
+
+// patience bounds what should take milliseconds.
+const patience = 30 * time.Second
+
+func TestMain(m *testing.M) {
+	if name, ok := os.LookupEnv("USERSTACK_TEST_PROGRAM"); ok {
+		os.Unsetenv("USERSTACK_TEST_PROGRAM")
+		if err := programs[name](os.Args[1:]); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(3)
+		}
+		os.Exit(0)
+	}
+	testnet.Main(m)
+}
+
+// programs are what this test binary is inside a namespace.
+var programs = map[string]func(args []string) error{
+	// send writes so many bytes to an address and exits without waiting.
+	"send": func(args []string) error {
+		conn, err := net.Dial("tcp", args[0])
+		if err != nil {
+			return err
+		}
+		var size int
+		if _, err := fmt.Sscan(args[1], &size); err != nil {
+			return err
+		}
+		_, err = conn.Write(make([]byte, size))
+		return err // the kernel closes the connection
+	},
+	// fetch prints what an address sends.
+	"fetch": func(args []string) error {
+		conn, err := net.Dial("tcp", args[0])
+		if err != nil {
+			return err
+		}
+		_, err = io.Copy(os.Stdout, conn)
+		return err
+	},
+	// serve sends a greeting to the first who connects.
+	"serve": func(args []string) error {
+		l, err := net.Listen("tcp", args[0])
+		if err != nil {
+			return err
+		}
+		fmt.Println("ready")
+		conn, err := l.Accept()
+		if err != nil {
+			return err
+		}
+		_, err = fmt.Fprintf(conn, "hello, %v", conn.RemoteAddr())
+		return errors.Join(err, conn.Close())
+	},
+	// raw opens sockets that take CAP_NET_RAW, and one that only takes a group.
+	"raw": func([]string) error {
+		for _, s := range [][3]int{{unix.AF_INET, unix.SOCK_RAW, unix.IPPROTO_ICMP}, {unix.AF_INET6, unix.SOCK_RAW, unix.IPPROTO_ICMPV6},
+			{unix.AF_PACKET, unix.SOCK_DGRAM, 0}, {unix.AF_INET, unix.SOCK_DGRAM, unix.IPPROTO_ICMP}} {
+			if _, err := unix.Socket(s[0], s[1], s[2]); err != nil {
+				return fmt.Errorf("socket(%v): %w", s, err)
+			}
+		}
+		return nil
+	},
+}
+
+// program turns a Cmd's program into one of this test binary's.
+func program(cmd *netns.Cmd, name string, args ...string) *netns.Cmd {
+	cmd.Path, cmd.Args, cmd.Err = "/proc/self/exe", append([]string{name}, args...), nil
+	cmd.Env = append(os.Environ(), "USERSTACK_TEST_PROGRAM="+name, "GORACE=atexit_sleep_ms=0")
+	return cmd
+}
+
+// require skips a test for want of namespaces or devices, or fails it where
+// USERSTACK_REQUIRE says that they must be there.
+func require(t testing.TB) {
+	t.Helper()
+	err := netns.Check()
+	if err == nil {
+		return
+	}
+	if slices.Contains(strings.Split(os.Getenv("USERSTACK_REQUIRE"), ","), "netns") {
+		t.Fatal(err)
+	}
+	t.Skip(err)
+}
+
+// newUplink returns a link to a host with 10.0.2.2 and fd00::2.
+func newUplink(t testing.TB) (gstack.LinkEndpoint, *sockets.Host) {
+	t.Helper()
+	require(t)
+	uplink, far := link.NewPipe(link.PipeConfig{GSOMaxSize: link.MaxGSOSize, MTU: 65520})
+	s, err := stack.New(stack.Config{NICs: []stack.NIC{{Link: far, Addrs: []netip.Prefix{
+		netip.MustParsePrefix("10.0.2.2/24"), netip.MustParsePrefix("fd00::2/64"),
+	}}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { s.Close() })
+	host, err := sockets.New(sockets.Config{Stack: s})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { host.Close() })
+	return uplink, host
+}
+
+// greet sends a text to the first who connects to an address of the host.
+func greet(t testing.TB, host *sockets.Host, address, text string) {
+	t.Helper()
+	l, err := host.Listen("tcp", address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { l.Close() })
+	go func() {
+		conn, err := l.Accept()
+		if err != nil {
+			return // the test has ended
+		}
+		io.WriteString(conn, text)
+		conn.Close()
+	}()
+}
+
+// asNobody runs a test again as user 65534, if this one is root, and otherwise
+// reports false. The test program is handed over open, since its directory may
+// be closed to others.
+func asNobody(t *testing.T) bool {
+	t.Helper()
+	if os.Geteuid() != 0 {
+		return false
+	}
+	exe, err := os.Open("/proc/self/exe")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer exe.Close()
+	cmd := exec.Command("/proc/self/fd/3", "-test.run=^"+t.Name()+"$", "-test.v")
+	cmd.Dir, cmd.ExtraFiles, cmd.Env = "/", []*os.File{exe}, append(os.Environ(), "GORACE=atexit_sleep_ms=0", "HOME=/")
+	const nobody = 65534
+	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: nobody, Gid: nobody}}
+	out, err := cmd.CombinedOutput()
+	t.Logf("%s", out)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return true
+}
+
+// self is the path of this test binary.
+func self(t testing.TB) string {
+	t.Helper()
+	path, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+// awaitEnd waits until a process has ended, reaped or not.
+func awaitEnd(t testing.TB, pid int) {
+	t.Helper()
+	fd, err := unix.PidfdOpen(pid, 0)
+	if err == unix.ESRCH {
+		return
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer unix.Close(fd)
+	for {
+		n, err := unix.Poll([]unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}, int(patience.Milliseconds()))
+		if err == unix.EINTR {
+			continue
+		}
+		if n == 0 {
+			t.Errorf("process %d has not ended", pid)
+		}
+		return
+	}
+}
