@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"os"
 	"sync"
 	"syscall"
 	"time"
@@ -42,17 +43,37 @@ func (st *stream) outward() {
 	switch {
 	case errors.Is(err, io.EOF):
 		st.programEnded()
-	case errors.Is(err, syscall.ECONNRESET): // it has left data unread, as a TCP that sends a reset
+	case errors.Is(err, errReset):
 		st.abort()
+	case !errors.Is(err, os.ErrClosed) && !errors.Is(err, os.ErrDeadlineExceeded):
+		st.refuseMore()
 	}
-	// else sending failed, which inward hears of too, or we are closing
+}
+
+// errReset says that the program has closed the socket and left data unread,
+// upon which TCP sends a reset.
+var errReset = errors.New("the program left data unread")
+
+// refuseMore is what follows when the stack takes no more bytes: the connection
+// has failed. Inward hears of it too, but maybe not before the program has read
+// what arrived earlier, and that may be waiting to send.
+func (st *stream) refuseMore() {
+	st.poke()
+	st.onFar(func(fd int) { unix.Shutdown(fd, unix.SHUT_RD) })
+}
+
+// onFar calls f with the descriptor of our end, unless that is closed.
+func (st *stream) onFar(f func(fd int)) {
+	if conn, err := st.far.SyscallConn(); err == nil {
+		conn.Control(func(fd uintptr) { f(int(fd)) })
+	}
 }
 
 // sendSome sends what the program has written, after waiting for it.
 func (st *stream) sendSome(small []byte) error {
 	n, err := st.far.Read(small)
 	if err != nil {
-		return err
+		return ended(err)
 	}
 	if err := st.send(small[:n]); err != nil || n < len(small) {
 		return err
@@ -76,7 +97,7 @@ func (st *stream) sendSome(small []byte) error {
 		case err == unix.EINTR:
 			continue
 		case err != nil:
-			return err
+			return ended(err)
 		case n == 0:
 			return io.EOF
 		}
@@ -84,6 +105,14 @@ func (st *stream) sendSome(small []byte) error {
 			return err
 		}
 	}
+}
+
+// ended is what an error of reading from the program means.
+func ended(err error) error {
+	if errors.Is(err, syscall.ECONNRESET) {
+		return errReset
+	}
+	return err
 }
 
 // send gives bytes to the stack, without the filler in front of them.
@@ -219,9 +248,7 @@ func (st *stream) shutFar() {
 	st.mu.Lock()
 	st.eof = true
 	st.mu.Unlock()
-	if conn, err := st.far.SyscallConn(); err == nil {
-		conn.Control(func(fd uintptr) { unix.Shutdown(int(fd), unix.SHUT_WR) })
-	}
+	st.onFar(func(fd int) { unix.Shutdown(fd, unix.SHUT_WR) })
 }
 
 // awaitError waits for an error on a connection whose peer sends no more. It is
@@ -273,9 +300,7 @@ func (st *stream) poke() {
 
 func (st *stream) unread() bool {
 	n := 0
-	if conn, err := st.far.SyscallConn(); err == nil {
-		conn.Control(func(fd uintptr) { n, _ = unix.IoctlGetInt(int(fd), unix.SIOCINQ) })
-	}
+	st.onFar(func(fd int) { n, _ = unix.IoctlGetInt(fd, unix.SIOCINQ) })
 	return n > 0
 }
 
