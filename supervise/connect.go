@@ -4,7 +4,9 @@ package supervise
 
 import (
 	"context"
+	"runtime"
 	"syscall"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -21,8 +23,11 @@ func (c *call) connect() (int64, error) {
 	if st == nil {
 		return c.connectDatagram(a)
 	}
-	c.s.listeners.sweep(a)
+	own := c.s.listeners.sweep(a)
 	err = st.sock.Connect(a, sockets.MSG_DONTWAIT)
+	if own && errnoOf(err) == syscall.EINPROGRESS && !c.nonblocking() {
+		err = st.soon(a)
+	}
 	switch errnoOf(err) {
 	case 0:
 		if a == nil {
@@ -53,6 +58,19 @@ func (c *call) connect() (int64, error) {
 		}
 		return 0, st.establish(c.dup)
 	})
+}
+
+// soon gives an attempt to connect to a port of the program's own the few
+// microseconds that it takes, which is less than to wait for it elsewhere does.
+func (st *stream) soon(a sockets.Sockaddr) (err error) {
+	const moment = 50 * time.Microsecond
+	for start := time.Now(); ; {
+		runtime.Gosched()
+		err = st.sock.Connect(a, sockets.MSG_DONTWAIT)
+		if errnoOf(err) != syscall.EALREADY || time.Since(start) > moment {
+			return err
+		}
+	}
 }
 
 // poll waits until the socket is ready for one of the events, or has failed.

@@ -50,10 +50,10 @@ func (l *listeners) remove(st *stream) {
 }
 
 // sweep ends those that the program has closed of the listeners that a
-// connection to the address may reach.
-func (l *listeners) sweep(a sockets.Sockaddr) {
+// connection to the address may reach, and reports whether others are left.
+func (l *listeners) sweep(a sockets.Sockaddr) (left bool) {
 	if a == nil {
-		return
+		return false
 	}
 	l.mu.Lock()
 	var found []*stream
@@ -62,8 +62,9 @@ func (l *listeners) sweep(a sockets.Sockaddr) {
 	}
 	l.mu.Unlock()
 	for _, st := range found {
-		st.stale()
+		left = !st.stale() || left
 	}
+	return left
 }
 
 // portOf returns the port of an Internet address, 0 for others.

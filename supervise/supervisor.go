@@ -34,7 +34,7 @@ type supervisor struct {
 	cancel context.CancelFunc
 	served chan struct{} // closed when the receiver has returned
 	lost   error         // why the receiver gave up, once served is closed
-	work   sync.WaitGroup
+	work   crew
 	sweeps sweeper
 	counts counters
 	adopts *adopter // nil unless asked for
