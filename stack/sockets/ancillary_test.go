@@ -21,7 +21,7 @@ func setInts(t testing.TB, s *sockets.Socket, level int, names ...int) {
 // recvMsg receives with room for anything.
 func recvMsg(t testing.TB, s *sockets.Socket, opts ...sockets.CallOption) *sockets.Msg {
 	t.Helper()
-	return must[*sockets.Msg](t)(s.RecvMsg([][]byte{make([]byte, 2048)}, 1024, append(opts, sockets.Within(5*time.Second))...))
+	return must[*sockets.Msg](t)(s.RecvMsg([][]byte{make([]byte, 2048)}, 1024, append(opts, sockets.Within(patience))...))
 }
 
 // kindsOf writes the levels and types of control messages, in order.

@@ -87,7 +87,7 @@ func closeUnderAll(t *testing.T, round int, s *sockets.Socket, p *sockets.Poller
 		runtime.Gosched()
 	}
 	s.Close()
-	late := time.After(30 * time.Second)
+	late := time.After(patience)
 	for range len(calls) {
 		select {
 		case name := <-ended:

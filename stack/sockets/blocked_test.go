@@ -31,7 +31,7 @@ func awaitBlocked(t testing.TB, op string, n ...int) {
 func awaitStacks(t testing.TB, n int, matches func(stack string) bool) {
 	t.Helper()
 	buf := make([]byte, 4<<20)
-	for end := time.Now().Add(20 * time.Second); time.Now().Before(end); runtime.Gosched() {
+	for end := time.Now().Add(patience); time.Now().Before(end); runtime.Gosched() {
 		found := 0
 		for g := range strings.SplitSeq(string(buf[:runtime.Stack(buf, true)]), "\n\n") {
 			if matches(g) {

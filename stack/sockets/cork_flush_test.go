@@ -2,7 +2,6 @@ package sockets_test
 
 import (
 	"testing"
-	"time"
 
 	"github.com/userstack/userstack/stack/sockets"
 )
@@ -18,7 +17,7 @@ func TestCorkedDataLeaves(t *testing.T) {
 			}
 			for range 3 {
 				must[int](t)(client.Send([]byte("x"), flags))
-				p, err := server.Recv(1, sockets.Within(10*time.Second))
+				p, err := server.Recv(1, sockets.Within(patience))
 				if err != nil || string(p) != "x" {
 					t.Fatalf("received %q, %v", p, err)
 				}

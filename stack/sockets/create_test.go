@@ -77,7 +77,7 @@ func TestCreateConnectionOptions(t *testing.T) {
 	a, b := dnsPair(t)
 	l, addr := listener(t, b, addrB)
 	go serveAll(l)
-	timeout := 3 * time.Second
+	timeout := patience
 	to := sockets.HostPort{Host: "only4.example.test", Port: addr.Port}
 	s := must[*sockets.Socket](t)(a.CreateConnection(to, &sockets.ConnectOptions{
 		Timeout: &timeout, Source: sockets.Inet4{Host: addrA, Port: 4444},
@@ -87,10 +87,10 @@ func TestCreateConnectionOptions(t *testing.T) {
 	if s.Timeout() != timeout || local != sockets.Sockaddr(sockets.Inet4{Host: addrA, Port: 4444}) {
 		t.Errorf("timeout %v, local address %v", s.Timeout(), local)
 	}
-	check(t, a.SetDefaultTimeout(time.Second))
+	check(t, a.SetDefaultTimeout(patience))
 	s = must[*sockets.Socket](t)(a.CreateConnection(to, &sockets.ConnectOptions{Source: sockets.Inet6{}})) // either family
 	defer s.Close()
-	if s.Timeout() != time.Second {
+	if s.Timeout() != patience {
 		t.Errorf("timeout %v, want the default", s.Timeout())
 	}
 	check(t, a.SetDefaultTimeout(sockets.NoTimeout))

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"net/netip"
 	"testing"
-	"time"
 
 	"gvisor.dev/gvisor/pkg/tcpip/header"
 
@@ -32,7 +31,7 @@ func queuedError(t *testing.T, s *sockets.Socket, size int) (*sockets.Msg, socke
 func waitFor(t *testing.T, s *sockets.Socket, events sockets.PollEvents) {
 	t.Helper()
 	d := []sockets.PollDesc{{Sock: s, In: events}}
-	if n := must[int](t)(s.Host().Poll(d, 5*time.Second)); n == 0 || d[0].Out&events == 0 {
+	if n := must[int](t)(s.Host().Poll(d, patience)); n == 0 || d[0].Out&events == 0 {
 		t.Fatalf("poll shows %v, want one of %v", d[0].Out, events)
 	}
 }
@@ -117,7 +116,7 @@ func TestErrorQueueAndSOError(t *testing.T) {
 // waitPending waits for an error and takes it by receiving.
 func waitPending(t *testing.T, s *sockets.Socket) {
 	t.Helper()
-	_, err := s.Recv(1, sockets.Within(5*time.Second))
+	_, err := s.Recv(1, sockets.Within(patience))
 	wantErrno(t, err, sockets.ECONNREFUSED)
 }
 

@@ -200,7 +200,7 @@ func TestForgottenSocketIsClosed(t *testing.T) {
 			t.Errorf("Recv = %q, %v, want the end", p, err)
 		}
 	}()
-	for end := time.Now().Add(20 * time.Second); ; {
+	for end := time.Now().Add(patience); ; {
 		runtime.GC()
 		select {
 		case <-ended:

@@ -19,7 +19,7 @@ func boundUDP(t testing.TB, b *sockets.Host) (*sockets.Socket, sockets.Inet4) {
 // recvString receives once, within a time.
 func recvString(t testing.TB, s *sockets.Socket, opts ...sockets.CallOption) string {
 	t.Helper()
-	return string(must[[]byte](t)(s.Recv(2000, append(opts, sockets.Within(5*time.Second))...)))
+	return string(must[[]byte](t)(s.Recv(2000, append(opts, sockets.Within(patience))...)))
 }
 
 // F5, F10, F11, F13, F15, F16, F18: flags that mean nothing here, and bits that
@@ -108,6 +108,7 @@ func TestF9WaitAll(t *testing.T) {
 	a, b := pair(t)
 	client, server := connected(t, a, b)
 	must[int](t)(client.SendAll([]byte("abc")))
+	awaitReadable(t, server, 3)
 	timeval := make([]byte, 16)
 	timeval[8], timeval[9] = 0x20, 0x4e // 20,000 µs
 	check(t, server.SetSockOpt(sockets.SOL_SOCKET, sockets.SO_RCVTIMEO, timeval))
@@ -242,15 +243,16 @@ func TestManyMessages(t *testing.T) {
 	for i := range in {
 		in[i] = &sockets.Msg{Buffers: [][]byte{make([]byte, 9)}}
 	}
-	if n := must[int](t)(to.RecvMMsg(in[:2], 0, sockets.Within(5*time.Second))); n != 2 ||
+	if n := must[int](t)(to.RecvMMsg(in[:2], 0, sockets.Within(patience))); n != 2 ||
 		string(in[0].Buffers[0][:in[0].N]) != "one" || string(in[1].Buffers[0][:in[1].N]) != "two" || in[1].Addr == nil {
 		t.Errorf("received %d: %+v %+v", n, in[0], in[1])
 	}
 	must[int](t)(from.SendTo([]byte("three"), dst))
-	if n := must[int](t)(to.RecvMMsg(in, 0, sockets.MSG_WAITFORONE, sockets.Within(5*time.Second))); n != 1 {
+	if n := must[int](t)(to.RecvMMsg(in, 0, sockets.MSG_WAITFORONE, sockets.Within(patience))); n != 1 {
 		t.Errorf("MSG_WAITFORONE gives %d messages", n)
 	}
 	must[int](t)(from.SendTo([]byte("four"), dst))
+	waitFor(t, to, sockets.POLLIN)
 	if n := must[int](t)(to.RecvMMsg(in, 0, sockets.Within(50*time.Millisecond))); n != 1 {
 		t.Errorf("until time runs out: %d messages", n)
 	}

@@ -15,7 +15,7 @@ func TestT6BacklogZeroAccepts(t *testing.T) {
 	check(t, l.Bind(sockets.Inet4{Host: addrB}))
 	check(t, l.Listen(-3))
 	check(t, tcpSocket(t, a).Connect(must[sockets.Sockaddr](t)(l.GetSockName())))
-	s, _, err := l.Accept(sockets.Within(10 * time.Second))
+	s, _, err := l.Accept(sockets.Within(patience))
 	check(t, err)
 	check(t, s.Close())
 }
@@ -86,7 +86,7 @@ func TestT13BacklogShrinks(t *testing.T) {
 	}
 	check(t, l.Listen(0))
 	for range 4 {
-		s, _, err := l.Accept(sockets.Within(10 * time.Second))
+		s, _, err := l.Accept(sockets.Within(patience))
 		check(t, err)
 		check(t, s.Close())
 	}

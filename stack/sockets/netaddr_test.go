@@ -108,7 +108,7 @@ func ExampleHost_NewHostEntry() {
 		_ = a.SetPort(8000)
 		s, _ := host.Socket(a.Family(), sockets.SOCK_STREAM, 0)
 		defer s.Close()
-		if s.Connect(a, sockets.Within(time.Second)) == nil {
+		if s.Connect(a, sockets.Within(time.Minute)) == nil {
 			fmt.Println("connected to", s.NetAddr())
 			break
 		}

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"net/netip"
 	"testing"
-	"time"
 
 	"github.com/userstack/userstack/stack"
 	"github.com/userstack/userstack/stack/link"
@@ -59,7 +58,7 @@ func TestRcvLowat(t *testing.T) {
 	}
 	setInt(t, client, sockets.SOL_SOCKET, sockets.SO_RCVLOWAT, 1000)
 	check(t, server.Shutdown(sockets.SHUT_WR))
-	if n := must[int](t)(a.Poll(polled, 10*time.Second)); n != 1 {
+	if n := must[int](t)(a.Poll(polled, patience)); n != 1 {
 		t.Error("the end does not make the socket ready")
 	}
 	if p := must[[]byte](t)(client.Recv(1000)); string(p) != "w" {

@@ -197,7 +197,7 @@ func TestAcceptInheritance(t *testing.T) {
 	setInt(t, l, sockets.SOL_TCP, sockets.TCP_MAXSEG, 1000)
 	check(t, tcpSocket(t, h).Connect(addr))
 	l.SetBlocking(true)
-	check(t, l.SetTimeout(time.Second))
+	check(t, l.SetTimeout(patience))
 	s, _, err := l.Accept()
 	check(t, err)
 	defer s.Close()

@@ -47,7 +47,7 @@ func TestSynCount(t *testing.T) {
 	setInt(t, c, sockets.SOL_TCP, sockets.TCP_SYNCNT, 1)
 	for range 2 {
 		failed := make(chan error, 1)
-		go func() { failed <- c.Connect(sockets.Inet4{Host: addrB, Port: 9}, sockets.Within(time.Minute)) }()
+		go func() { failed <- c.Connect(sockets.Inet4{Host: addrB, Port: 9}, sockets.Within(patience)) }()
 		awaitBlocked(t, "Connect")
 		clock.Advance(2900 * time.Millisecond)
 		awaitBlocked(t, "Connect")
@@ -62,7 +62,7 @@ func TestSynCount(t *testing.T) {
 	wantErrno(t, c.Connect(sockets.Inet4{Host: addrB, Port: 9}), sockets.EINPROGRESS)
 	clock.Advance(3 * time.Second)
 	polled := []sockets.PollDesc{{Sock: c, In: sockets.POLLOUT}}
-	must[int](t)(h.Poll(polled, 10*time.Second))
+	must[int](t)(h.Poll(polled, patience))
 	if polled[0].Out&sockets.POLLERR == 0 {
 		t.Errorf("poll says %v, want POLLERR", polled[0].Out)
 	}

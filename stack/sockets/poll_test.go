@@ -43,7 +43,7 @@ func wantPoll(t testing.TB, s *sockets.Socket, want sockets.PollEvents) {
 func wantPollOf(t testing.TB, s *sockets.Socket, ask, want sockets.PollEvents) {
 	t.Helper()
 	got := polled(t, s, ask)
-	for end := time.Now().Add(10 * time.Second); got != want && time.Now().Before(end); got = polled(t, s, ask) {
+	for end := time.Now().Add(patience); got != want && time.Now().Before(end); got = polled(t, s, ask) {
 		runtime.Gosched()
 	}
 	if got != want {

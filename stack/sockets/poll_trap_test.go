@@ -4,7 +4,6 @@ import (
 	"net/netip"
 	"runtime"
 	"testing"
-	"time"
 
 	"gvisor.dev/gvisor/pkg/buffer"
 	"gvisor.dev/gvisor/pkg/tcpip"
@@ -86,7 +85,7 @@ func TestT25AcceptOfReset(t *testing.T) {
 	for b.Stack().GVisor().Stats().TCP.CurrentConnected.Value() != 0 {
 		runtime.Gosched()
 	}
-	s, peer, err := l.Accept(sockets.Within(10 * time.Second))
+	s, peer, err := l.Accept(sockets.Within(patience))
 	check(t, err)
 	defer s.Close()
 	if peer != local {
@@ -105,7 +104,7 @@ func barrier(t testing.TB, from, h *sockets.Host, addr string) {
 	to := udpSocket(t, h)
 	check(t, to.Bind(sockets.Inet4{Host: addr}))
 	must[int](t)(udpSocket(t, from).SendTo(nil, must[sockets.Sockaddr](t)(to.GetSockName())))
-	must[[]byte](t)(to.Recv(1, sockets.Within(10*time.Second)))
+	must[[]byte](t)(to.Recv(1, sockets.Within(patience)))
 }
 
 // T30: an ICMP error ends an attempt to connect, but a connection survives it:

@@ -140,7 +140,7 @@ func TestPollIsWoken(t *testing.T) {
 			client, server := connected(t, a, b)
 			client.SetBlocking(false)
 			full := []sockets.PollDesc{{Sock: client, In: out}}
-			for must[int](t)(a.Poll(full, 100*time.Millisecond)) != 0 { // until the peer's buffer is full as well
+			for must[int](t)(a.Poll(full, 500*time.Millisecond)) != 0 { // until the peer's buffer is full as well
 				client.Send(make([]byte, 1<<20))
 			}
 			return client, func() {
@@ -280,7 +280,7 @@ func TestPollFromSeveralGoroutines(t *testing.T) {
 	var wg sync.WaitGroup
 	for range pollers {
 		wg.Go(func() {
-			if n, err := a.Poll([]sockets.PollDesc{{Sock: s, In: in}}, 20*time.Second); n != 1 || err != nil {
+			if n, err := a.Poll([]sockets.PollDesc{{Sock: s, In: in}}, patience); n != 1 || err != nil {
 				t.Errorf("Poll: %d, %v", n, err)
 			}
 		})
@@ -296,7 +296,7 @@ func within[T any](t testing.TB, c <-chan T) T {
 	select {
 	case v := <-c:
 		return v
-	case <-time.After(20 * time.Second):
+	case <-time.After(patience):
 		t.Fatal("the call still blocks")
 		panic("unreachable")
 	}

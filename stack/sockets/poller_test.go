@@ -6,7 +6,6 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
-	"time"
 
 	"github.com/userstack/userstack/stack/sockets"
 )
@@ -61,7 +60,7 @@ func (c correspondence) deliver(t testing.TB, data string) {
 	must[[]sockets.PollDesc](t)(p.Poll(0))
 	go func() {
 		defer close(seen)
-		if d, err := p.Poll(20 * time.Second); err != nil || len(d) != 1 {
+		if d, err := p.Poll(patience); err != nil || len(d) != 1 {
 			t.Errorf("nothing arrived: %v", err)
 		}
 	}()
@@ -343,7 +342,7 @@ func TestPollerWorkers(t *testing.T) {
 		wg.Go(func() {
 			d := make([]sockets.PollDesc, 2)
 			for {
-				n, err := p.PollInto(d, 20*time.Second)
+				n, err := p.PollInto(d, patience)
 				if err != nil {
 					return // closed: all is handled
 				}

@@ -114,7 +114,7 @@ func TestConnectEx(t *testing.T) {
 	if errno != sockets.EINPROGRESS {
 		t.Errorf("non-blocking: %v", errno)
 	}
-	for end := time.Now().Add(20 * time.Second); errno != sockets.EISCONN; {
+	for end := time.Now().Add(patience); errno != sockets.EISCONN; {
 		if errno, err = s.ConnectEx(addr); err != nil || time.Now().After(end) {
 			t.Fatalf("%v, %v", errno, err)
 		}
@@ -219,7 +219,7 @@ func TestShutdownStates(t *testing.T) {
 		t.Errorf("received %q, want the end", p)
 	}
 	check(t, server.Shutdown(sockets.SHUT_WR))
-	for end := time.Now().Add(20 * time.Second); client.Shutdown(sockets.SHUT_WR) == nil; {
+	for end := time.Now().Add(patience); client.Shutdown(sockets.SHUT_WR) == nil; {
 		if time.Now().After(end) {
 			t.Fatal("shutdown succeeds after both sides have closed")
 		}

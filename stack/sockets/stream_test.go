@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"runtime"
 	"slices"
 	"strings"
 	"sync"
@@ -90,7 +91,7 @@ func ExampleSocket_AcceptRead() {
 	_ = client.Connect(sockets.Inet4{Host: "127.0.0.1", Port: 7000})
 	_, _ = client.Send([]byte("hello"))
 
-	conn, peer, first, err := l.AcceptRead(100, sockets.Within(10*time.Second))
+	conn, peer, first, err := l.AcceptRead(100, sockets.Within(patience))
 	if err != nil {
 		fmt.Println(err)
 		return
@@ -170,12 +171,13 @@ func TestTimeoutKeepsPartialReads(t *testing.T) {
 	for read, try := range reads {
 		for find, get := range finds {
 			client, server := connected(t, a, b)
-			for _, piece := range []string{"ab", "c"} {
+			for i, piece := range []string{"ab", "c"} {
 				must[int](t)(client.Send([]byte(piece)))
 				check(t, server.SetTimeout(20*time.Millisecond))
 				if err := try(server); !errors.Is(err, sockets.ErrTimeout) {
 					t.Fatalf("%s: %v, want ErrTimeout", read, err)
 				}
+				awaitUnread(t, server, i+2) // the piece may have been later than the time-out
 			}
 			check(t, server.SetTimeout(sockets.NoTimeout))
 			if got := get(t, server); string(got) != "abc" {
@@ -254,7 +256,7 @@ func TestReadsOfNonBlockingSocket(t *testing.T) {
 // awaitReadable returns once n bytes wait in the socket, whatever its mode.
 func awaitReadable(t *testing.T, s *sockets.Socket, n int) {
 	t.Helper()
-	end := time.Now().Add(20 * time.Second)
+	end := time.Now().Add(patience)
 	for time.Now().Before(end) {
 		if p, err := s.Recv(n, sockets.MSG_PEEK, sockets.Within(time.Second)); err == nil && len(p) == n {
 			return
@@ -263,10 +265,20 @@ func awaitReadable(t *testing.T, s *sockets.Socket, n int) {
 	t.Fatalf("%d bytes did not come", n)
 }
 
+// awaitUnread returns once n bytes wait, in the socket's queue or read ahead.
+func awaitUnread(t *testing.T, s *sockets.Socket, n int) {
+	t.Helper()
+	for end := time.Now().Add(patience); must[any](t)(s.Ioctl(sockets.FIONREAD, nil)) != any(n); runtime.Gosched() {
+		if time.Now().After(end) {
+			t.Fatalf("%v bytes wait, want %d", must[any](t)(s.Ioctl(sockets.FIONREAD, nil)), n)
+		}
+	}
+}
+
 // awaitEnd returns once the peer's end of the stream has come.
 func awaitEnd(t *testing.T, s *sockets.Socket) {
 	t.Helper()
-	if p, err := s.Recv(1, sockets.MSG_PEEK, sockets.Within(20*time.Second)); err != nil || len(p) != 0 {
+	if p, err := s.Recv(1, sockets.MSG_PEEK, sockets.Within(patience)); err != nil || len(p) != 0 {
 		t.Fatalf("%q, %v, want the end", p, err)
 	}
 }
@@ -324,6 +336,7 @@ func TestLinesGoOnAfterAnError(t *testing.T) {
 	a, b := pair(t)
 	client, server := connected(t, a, b)
 	must[int](t)(client.Write([]byte("one\ntw")))
+	awaitReadable(t, server, len("one\ntw"))
 	check(t, server.SetTimeout(20*time.Millisecond))
 	var got []string
 	for line, err := range server.Lines() {
@@ -333,6 +346,7 @@ func TestLinesGoOnAfterAnError(t *testing.T) {
 		got = append(got, string(line))
 	}
 	must[int](t)(client.Write([]byte("o\nthree\n")))
+	check(t, server.SetTimeout(sockets.NoTimeout))
 	for line, err := range server.Lines() {
 		check(t, err)
 		got = append(got, string(line))
@@ -489,7 +503,7 @@ func TestPartialReadWakesOthers(t *testing.T) {
 			if len(p) != 1 || p[0] != byte(i) {
 				t.Fatalf("round %d: received %v", i, p)
 			}
-		case <-time.After(20 * time.Second):
+		case <-time.After(patience):
 			t.Fatalf("round %d: the receiver sleeps although there is a byte", i)
 		}
 	}
@@ -511,7 +525,7 @@ func TestPartialReadWakesPoll(t *testing.T) {
 	for i := range rounds {
 		ready := make(chan int, 1)
 		go func() {
-			n, _ := b.Poll([]sockets.PollDesc{{Sock: server, In: sockets.POLLIN}}, 20*time.Second)
+			n, _ := b.Poll([]sockets.PollDesc{{Sock: server, In: sockets.POLLIN}}, patience)
 			ready <- n
 		}()
 		must[int](t)(client.Send([]byte{byte(i)}))
@@ -620,7 +634,7 @@ func TestAcceptRead(t *testing.T) {
 	if !errors.Is(err, sockets.ErrTimeout) {
 		t.Errorf("a silent peer: %v", err)
 	}
-	if p := must[[]byte](t)(silent.Recv(1, sockets.Within(10*time.Second))); len(p) != 0 {
+	if p := must[[]byte](t)(silent.Recv(1, sockets.Within(patience))); len(p) != 0 {
 		t.Errorf("the connection without data is still there: %q", p)
 	}
 	check(t, dial("").Close())
@@ -641,7 +655,7 @@ func TestAcceptRead(t *testing.T) {
 	}
 	check(t, s.Close())
 	check(t, l.SetTimeout(10*time.Millisecond))
-	if _, _, _, err = l.AcceptRead(4, sockets.Within(time.Minute)); !errors.Is(err, sockets.ErrTimeout) {
+	if _, _, _, err = l.AcceptRead(4, sockets.Within(patience)); !errors.Is(err, sockets.ErrTimeout) {
 		t.Errorf("nobody connects: %v", err)
 	}
 	l.SetBlocking(false)

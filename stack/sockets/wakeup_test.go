@@ -12,7 +12,7 @@ import (
 
 // lostAfter is how long a wait may last before its wake-up is called lost. Who
 // waits looks once more in the end, so that only the time shows it.
-const lostAfter = 20 * time.Second
+const lostAfter = patience
 
 var errLost = errors.New("a wake-up was lost")
 
