@@ -22,6 +22,8 @@ type call struct {
 	f     *file // the socket that the call is on
 	dup   int   // a descriptor of ours for the program's end of it, or -1
 	start time.Time
+
+	tracing *tracing // nil unless Cmd.Trace is to hear of the call
 }
 
 func newCall(s *supervisor) *call { return &call{s: s, dup: -1} }
@@ -35,10 +37,7 @@ var (
 
 // serve answers the call, now or from a goroutine that it starts.
 func (c *call) serve() {
-	c.s.counts.calls.Add(1)
-	if c.s.trace != nil {
-		c.start = time.Now()
-	}
+	c.start = time.Now()
 	c.h = handlerOf(int(c.n.Nr))
 	if c.h == nil {
 		c.finish(0, errNative)
@@ -47,6 +46,9 @@ func (c *call) serve() {
 	if c.h.onSocket && !c.find() {
 		c.finish(0, errNative)
 		return
+	}
+	if c.s.trace != nil {
+		c.describe()
 	}
 	c.finish(c.h.run(c))
 }
@@ -76,6 +78,7 @@ func (c *call) finish(value int64, err error) {
 	if err == errLater {
 		return
 	}
+	c.describeResults(value, err)
 	l, id := c.s.listener, c.n.ID
 	errno := errnoOf(err)
 	switch {
@@ -97,13 +100,20 @@ func (c *call) release(value int64, err error) {
 		unix.Close(c.dup)
 		c.dup = -1
 	}
-	if c.s.trace != nil && err != errNative {
-		c.report(value, errnoOf(err))
+	if err == errNative {
+		c.s.counts.native.Add(1)
+		return
+	}
+	took := time.Since(c.start)
+	c.s.counts.answered(int(c.n.Nr), took, err != nil)
+	if c.tracing != nil {
+		c.report(value, errnoOf(err), took)
 	}
 }
 
 // install answers the call with a new descriptor of the program for our fd.
 func (c *call) install(fd int, flags int) (int64, error) {
+	c.describeResults(0, nil)
 	n, err := c.s.listener.Install(c.n.ID, fd, flags&unix.SOCK_CLOEXEC != 0)
 	if err != nil {
 		return 0, err

@@ -46,7 +46,7 @@ func (f *file) where() (tid uint32, fd int) {
 // forget takes the file out of the registry and closes its Socket.
 func (f *file) forget() {
 	if f.s.files.remove(f) {
-		f.s.counts.sockets.Add(-1)
+		f.s.counts.closes()
 	}
 	if f.sock != nil {
 		f.sock.Close()
@@ -71,7 +71,7 @@ func (r *registry) add(f *file) {
 	r.mu.Lock()
 	r.files[f.cookie] = f
 	r.mu.Unlock()
-	f.s.counts.sockets.Add(1)
+	f.s.counts.opens()
 }
 
 func (r *registry) remove(f *file) bool {

@@ -13,7 +13,7 @@ type handler struct {
 
 // handlers are by number of the system call. What is trapped and not here runs
 // natively.
-var handlers [512]*handler
+var handlers [len(handlerNumbers{})]*handler
 
 func init() {
 	for nr, h := range map[int]*handler{

@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"io"
 	"sync"
-	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -123,17 +122,15 @@ func (s *supervisor) close() {
 	s.graves.close()
 }
 
+// stats returns what was counted.
+func (s *supervisor) stats() Stats {
+	return s.counts.stats(func(nr int) string { return handlers[nr].name })
+}
+
 // drainTime bounds how long a program's last bytes may take to leave and to be
 // acknowledged. Linux waits for 60 s at least (tcp_fin_timeout(7)), but it need
 // not end.
 const drainTime = 10 * time.Second
-
-// counters are what Stats tells.
-type counters struct {
-	calls          atomic.Uint64
-	sockets        atomic.Int64
-	sent, received atomic.Uint64 // bytes on stream sockets
-}
 
 // A task cache remembers descriptors of threads, by which their descriptors are
 // reached.

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"strings"
@@ -11,8 +12,10 @@ import (
 
 // runner has the flags of run, and what it runs.
 type runner struct {
-	net linkSpec
-	env []string
+	net   linkSpec
+	env   []string
+	trace string // a file's name, or toStderr
+	stats bool
 
 	settings *settings
 	cmd      *cobra.Command
@@ -56,6 +59,9 @@ func (r *runner) addFlags(cmd *cobra.Command) {
 	f.SetInterspersed(false) // what follows the program's name is the program's
 	r.net = linkSpec{kind: linkKinds[0]}
 	f.Var(&r.net, "net", "the network, as for --link")
+	f.StringVar(&r.trace, "trace", "", "write a line for each call on a socket to standard error, or to a `FILE`")
+	f.Lookup("trace").NoOptDefVal = toStderr
+	f.BoolVar(&r.stats, "stats", false, "print what the program did, on standard error when it has ended")
 	f.Var(list("NAME=VALUE", &r.env, parseEnv), "env", "set a variable in the program's environment (repeatable)")
 }
 
@@ -75,13 +81,18 @@ func (r *runner) run(args []string) error {
 	if err != nil {
 		return err
 	}
-	n, err := r.settings.open(context.WithoutCancel(r.cmd.Context()), r.log)
+	trace, err := openTracer(r.trace, r.log)
 	if err != nil {
 		return err
 	}
-	err = r.supervise(n, p)
-	if closeErr := n.Close(); closeErr != nil && err != nil {
-		fmt.Fprintln(r.log, message(r.cmd, closeErr)) // a file of packets that is not whole, say
+	n, err := r.settings.open(context.WithoutCancel(r.cmd.Context()), r.log)
+	if err != nil {
+		return errors.Join(err, trace.Close())
+	}
+	err = r.supervise(n, p, trace)
+	closeErr := errors.Join(n.Close(), trace.Close())
+	if closeErr != nil && err != nil { // a file of packets that is not whole, say
+		fmt.Fprintln(r.log, message(r.cmd, closeErr))
 	} else if closeErr != nil {
 		err = closeErr
 	}
@@ -101,14 +112,21 @@ func (r *runner) chooseNet() error {
 }
 
 // supervise runs the program to its end. The error is its exit status, if that is not 0.
-func (r *runner) supervise(n *network, p *program) error {
+func (r *runner) supervise(n *network, p *program, trace *tracer) error {
 	cmd := p.command(n.host)
 	cmd.Env = append(cmd.Environ(), r.env...)
+	if trace != nil {
+		cmd.Trace = trace.event
+	}
 	relay := newRelay()
 	defer relay.stop()
 	if err := cmd.Start(); err != nil {
 		return p.cannotStart(err)
 	}
 	relay.start(cmd.Process)
-	return p.status(cmd.Wait(), cmd.ProcessState)
+	err := cmd.Wait()
+	if r.stats {
+		printStats(r.log, cmd.Stats(), n.stack.Stats())
+	}
+	return p.status(err, cmd.ProcessState)
 }

@@ -4,6 +4,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 )
@@ -109,4 +110,22 @@ func TestRunNested(t *testing.T) {
 	}
 	try(t, "run", "--net", "demo", self, "run", "--net", "demo", "true").
 		expect(t, exitFailure, "", `^userstack: run: .*already under "userstack run".*\n$`)
+}
+
+// TestRunTrace: --trace writes a line for each call, and --stats a table.
+func TestRunTrace(t *testing.T) {
+	t.Parallel()
+	needProgram(t, "python3")
+	connect := []string{"--", "python3", "-c", `import socket; socket.create_connection(("10.78.0.1", 80)).close()`}
+	const line = `\d+ connect\(3, \{AF_INET, 10\.78\.0\.1:80\}\) = 0 <[\d.]+(µs|ms|s)>\n`
+	try(t, append([]string{"run", "--net", "demo", "--trace"}, connect...)...).expect(t, exitOK, "", line)
+
+	file := filepath.Join(t.TempDir(), "trace")
+	try(t, append([]string{"run", "--net", "demo", "--stats", "--trace=" + file}, connect...)...).
+		expect(t, exitOK, "", `^ +calls +failed +p50 +p99  name\n.* +1 +0 +\S+ +\S+  connect\n.*sockets: 1 opened, 1 at most.*TCP: 1 connections made, 0 accepted`)
+	text, err := os.ReadFile(file)
+	if err != nil || !regexp.MustCompile(line).Match(text) {
+		t.Errorf("%v: no line of connect in\n%s", err, text)
+	}
+	try(t, "run", "--net", "demo", "--trace="+file+"/x", "true").expect(t, exitFailure, "", `^userstack: run: --trace: open .*: not a directory\n$`)
 }

@@ -16,7 +16,7 @@ func OpenThread(tid int) (pidfd int, err error) {
 	if err != unix.EINVAL {
 		return pidfd, os.NewSyscallError("pidfd_open", err)
 	}
-	tgid, err := process(tid)
+	tgid, err := Process(tid)
 	if err != nil {
 		return -1, err
 	}
@@ -24,8 +24,8 @@ func OpenThread(tid int) (pidfd int, err error) {
 	return pidfd, os.NewSyscallError("pidfd_open", err)
 }
 
-// process returns the process that a thread belongs to.
-func process(tid int) (int, error) {
+// Process returns the process that a thread belongs to.
+func Process(tid int) (int, error) {
 	status, err := os.ReadFile("/proc/" + strconv.Itoa(tid) + "/status")
 	if err != nil {
 		return 0, err
