@@ -17,8 +17,16 @@ type Cmd struct {
 	*exec.Cmd
 
 	// Isolation says whether the program also gets a network namespace with
-	// nothing in it, so that what does not go through the Host goes nowhere.
+	// nothing in it, so that what does not go through the Host goes nowhere. An
+	// ordinary user's program then finds no owner of files but that user: what
+	// belongs to others, root included, seems to belong to nobody (65534).
 	Isolation Isolation
+
+	// Files are contents that the program and its children find in place of the
+	// machine's, by absolute path, where the kernel lets this user make
+	// namespaces. A file that does not exist cannot be replaced. With
+	// IsolateRequire it is an error if a file is not, otherwise Isolated tells.
+	Files map[string][]byte
 
 	// Trace is called for each call that was answered, from several goroutines
 	// at once, and must not block. Nil traces nothing.
@@ -32,6 +40,7 @@ type Cmd struct {
 
 	host *sockets.Host
 	run  *supervisor // once started
+	lack error       // see Isolated
 }
 
 // Isolation is whether a program lives in an empty network namespace.

@@ -32,13 +32,23 @@ func (c *Cmd) Start() error {
 
 // launch starts the stub, serves it, and returns once it is the program.
 func (c *Cmd) launch(s *supervisor) error {
+	conf, err := c.confine()
+	if err != nil {
+		return err
+	}
 	st, err := newStub()
 	if err != nil {
 		return err
 	}
 	defer st.close()
-	if err := st.start(c.Cmd); err != nil {
+	if err := st.start(c.Cmd, conf); err != nil {
 		return err
+	}
+	if c.lack = conf.lack; len(conf.files) > 0 {
+		c.lack = st.placed(conf.files)
+	}
+	if c.lack != nil && c.Isolation == IsolateRequire {
+		return c.failed(c.lack)
 	}
 	listener, err := st.listener(c.Process.Pid)
 	if err != nil {

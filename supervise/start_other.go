@@ -22,5 +22,8 @@ func Check() error {
 // Start returns the error of Check.
 func (c *Cmd) Start() error { return Check() }
 
+// Isolated returns the error of Check.
+func (c *Cmd) Isolated() error { return Check() }
+
 // Wait returns the error of Check.
 func (c *Cmd) Wait() error { return Check() }

@@ -4,6 +4,7 @@ package supervise
 
 import (
 	"encoding/binary"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -19,13 +20,14 @@ import (
 )
 
 // stubName is the argv[0] that makes a process a stub. Its arguments are the
-// number of the control socket's descriptor, the path to execute, and argv.
+// number of the control socket's descriptor, that of a pipe with private files
+// or "-", the path to execute, and argv.
 const stubName = "userstack-supervise"
 
 const stubFailed = 127 // as a shell that cannot execute
 
 func init() {
-	if len(os.Args) >= 3 && os.Args[0] == stubName {
+	if len(os.Args) >= 4 && os.Args[0] == stubName {
 		runtime.LockOSThread() // the filter is this thread's, and so must be the exec
 		stubMain(os.Args)
 	}
@@ -47,6 +49,14 @@ func stubMain(args []string) {
 		unix.Write(control, append(report, op...))
 		os.Exit(stubFailed)
 	}
+	if files, err := strconv.Atoi(args[2]); err == nil {
+		unix.CloseOnExec(files)
+		errno := placeFiles(os.NewFile(uintptr(files), "files"))
+		unix.Write(control, binary.LittleEndian.AppendUint32([]byte{reportFiles}, uint32(errno)))
+		if err := dropCapabilities(); err != nil {
+			fail("drop capabilities", err)
+		}
+	}
 	listener, err := seccomp.Load(seccomp.Rules{}.Program())
 	if err != nil {
 		fail("load the seccomp filter", err)
@@ -60,11 +70,12 @@ func stubMain(args []string) {
 		os.Exit(stubFailed) // the supervisor has gone
 	}
 	unix.Close(listener)
-	fail("exec", syscall.Exec(args[2], args[3:], os.Environ()))
+	fail("exec", syscall.Exec(args[3], args[4:], os.Environ()))
 }
 
 // What a stub reports: a byte, and a number in little-endian order.
 const (
+	reportFiles    = 'P' // what putting the private files in place gave: an errno or 0
 	reportListener = 'L' // the number of the listener's descriptor
 	reportFailure  = 'E' // an errno; what failed follows, up to the end
 )
@@ -72,6 +83,7 @@ const (
 // A stub is this process's view of a stub that it starts.
 type stub struct {
 	control, theirs *os.File
+	files           *os.File // where private files are written to, or nil
 }
 
 func newStub() (*stub, error) {
@@ -85,24 +97,55 @@ func newStub() (*stub, error) {
 func (s *stub) close() {
 	s.control.Close()
 	s.theirs.Close()
+	if s.files != nil {
+		s.files.Close()
+	}
 }
 
 // start starts cmd, which names a program, as a stub that will become it.
 // Afterwards cmd has the words that its user knows again.
-func (s *stub) start(cmd *exec.Cmd) error {
+func (s *stub) start(cmd *exec.Cmd, conf confinement) error {
 	const firstExtra = 3 // exec.Cmd.ExtraFiles
-	path, args, extra := cmd.Path, cmd.Args, cmd.ExtraFiles
-	defer func() { cmd.Path, cmd.Args, cmd.ExtraFiles = path, args, extra }()
+	path, args, extra, attr := cmd.Path, cmd.Args, cmd.ExtraFiles, cmd.SysProcAttr
+	defer func() { cmd.Path, cmd.Args, cmd.ExtraFiles, cmd.SysProcAttr = path, args, extra, attr }()
 	argv := args
 	if len(argv) == 0 {
 		argv = []string{path}
 	}
 	cmd.ExtraFiles = append(extra[:len(extra):len(extra)], s.theirs)
-	cmd.Path = "/proc/self/exe"
-	cmd.Args = append([]string{stubName, strconv.Itoa(firstExtra + len(extra)), path}, argv...)
+	files := "-"
+	if len(conf.files) > 0 {
+		r, w, err := os.Pipe()
+		if err != nil {
+			return err
+		}
+		defer r.Close()
+		files = strconv.Itoa(firstExtra + len(cmd.ExtraFiles))
+		cmd.ExtraFiles, s.files = append(cmd.ExtraFiles, r), w
+	}
+	cmd.SysProcAttr, cmd.Path = conf.attr, "/proc/self/exe"
+	cmd.Args = append([]string{stubName, strconv.Itoa(firstExtra + len(extra)), files, path}, argv...)
 	err := cmd.Start()
 	s.theirs.Close()
 	return err
+}
+
+// placed has the stub put private files in place, and returns nil if it has.
+func (s *stub) placed(files map[string][]byte) error {
+	if err := json.NewEncoder(s.files).Encode(files); err != nil {
+		return err
+	}
+	if err := s.files.Close(); err != nil {
+		return err
+	}
+	errno, err := s.report()
+	if err == nil && errno != 0 {
+		err = syscall.Errno(errno)
+	}
+	if err != nil {
+		return fmt.Errorf("supervise: private files: %w", err)
+	}
+	return nil
 }
 
 // listener takes the filter's listener out of the stub, whose process is pid.
@@ -130,7 +173,7 @@ func (s *stub) report() (int, error) {
 		return 0, err
 	}
 	number := binary.LittleEndian.Uint32(head[1:])
-	if head[0] == reportListener {
+	if head[0] != reportFailure {
 		return int(number), nil
 	}
 	op, _ := io.ReadAll(io.LimitReader(s.control, 256))

@@ -57,6 +57,11 @@ func First(ways []Way) (Way, error) {
 	return Way{}, first
 }
 
+// Asked reports whether attr, which may be nil, asks for namespaces by itself.
+func Asked(attr *syscall.SysProcAttr) bool {
+	return attr != nil && (attr.Cloneflags|attr.Unshareflags != 0 || attr.UidMappings != nil || attr.GidMappings != nil)
+}
+
 // HasUser reports whether the process gets a user namespace of its own.
 func (w Way) HasUser() bool { return w.flags&unix.CLONE_NEWUSER != 0 }
 

@@ -7,10 +7,8 @@ import (
 	"net"
 	"net/netip"
 	"os"
-	"os/exec"
 	"slices"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
 
@@ -146,31 +144,6 @@ func greet(t testing.TB, host *sockets.Host, address, text string) {
 		io.WriteString(conn, text)
 		conn.Close()
 	}()
-}
-
-// asNobody runs a test again as user 65534, if this one is root, and otherwise
-// reports false. The test program is handed over open, since its directory may
-// be closed to others.
-func asNobody(t *testing.T) bool {
-	t.Helper()
-	if os.Geteuid() != 0 {
-		return false
-	}
-	exe, err := os.Open("/proc/self/exe")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer exe.Close()
-	cmd := exec.Command("/proc/self/fd/3", "-test.run=^"+t.Name()+"$", "-test.v")
-	cmd.Dir, cmd.ExtraFiles, cmd.Env = "/", []*os.File{exe}, append(os.Environ(), "GORACE=atexit_sleep_ms=0", "HOME=/")
-	const nobody = 65534
-	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: nobody, Gid: nobody}}
-	out, err := cmd.CombinedOutput()
-	t.Logf("%s", out)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return true
 }
 
 // self is the path of this test binary.

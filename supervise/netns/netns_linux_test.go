@@ -16,6 +16,7 @@ import (
 
 	"github.com/userstack/userstack/stack/link"
 	"github.com/userstack/userstack/supervise/netns"
+	"github.com/userstack/userstack/testnet"
 	"github.com/userstack/userstack/tun"
 )
 
@@ -95,7 +96,7 @@ func TestRaw(t *testing.T) {
 
 // TestOrdinaryUser runs as nobody, who may or may not have /dev/net/tun.
 func TestOrdinaryUser(t *testing.T) {
-	if asNobody(t) {
+	if testnet.AsNobody(t) {
 		return
 	}
 	if file, err := os.OpenFile("/dev/net/tun", os.O_RDWR, 0); errors.Is(err, syscall.EACCES) {
@@ -126,7 +127,7 @@ func TestOrdinaryUser(t *testing.T) {
 // TestCapabilities: a program that is not root has two capabilities, and those
 // only in its namespace.
 func TestCapabilities(t *testing.T) {
-	if asNobody(t) {
+	if testnet.AsNobody(t) {
 		return
 	}
 	uplink, _ := newUplink(t)

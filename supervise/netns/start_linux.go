@@ -92,7 +92,7 @@ func (c *Cmd) attr() (*syscall.SysProcAttr, error) {
 	if c.uplink == nil {
 		return nil, fmt.Errorf("netns: there is no uplink: %w", unix.EINVAL)
 	}
-	if a := c.SysProcAttr; a != nil && (a.Cloneflags|a.Unshareflags != 0 || a.UidMappings != nil || a.GidMappings != nil) {
+	if userns.Asked(c.SysProcAttr) {
 		return nil, fmt.Errorf("netns: SysProcAttr asks for namespaces: %w", unix.EINVAL)
 	}
 	flags := uintptr(unix.CLONE_NEWNET)
