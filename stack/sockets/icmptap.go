@@ -214,11 +214,19 @@ func (d *description) networkError(e icmpError, h *datagram) {
 	wants := d.wantsErrors(e.v6)
 	ep := d.ep.Load()
 	if d.isTCP() {
-		// Without IP_RECVERR netstack does what Linux does (T30).
-		if !wants || e.tooBig() {
+		if e.tooBig() {
 			return
 		}
-		if state := tcp.EndpointState(ep.State()); state != tcp.StateSynSent && state != tcp.StateSynRecv {
+		state := tcp.EndpointState(ep.State())
+		attempt := state == tcp.StateSynSent || state == tcp.StateSynRecv
+		if attempt && e.unknownToNetstack() {
+			d.failConnect(ep, e, why.errno)
+		}
+		// For the rest, without IP_RECVERR netstack does what Linux does (T30).
+		if !wants {
+			return
+		}
+		if !attempt {
 			d.failWith(why.errno)
 			return
 		}

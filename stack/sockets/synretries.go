@@ -16,6 +16,7 @@ func (d *description) startConnectLocked(ep tcpip.Endpoint, full tcpip.FullAddre
 			return terr
 		}
 		d.connectsToLocked(ep, full.Addr)
+		d.host.tap.add(d.ep.Load().Endpoint, d) // for the errors that netstack does not know
 	}
 	terr := d.connectEndpointLocked(ep, full)
 	if _, started := terr.(*tcpip.ErrConnectStarted); started {
