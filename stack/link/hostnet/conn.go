@@ -1,0 +1,199 @@
+package hostnet
+
+import (
+	"bytes"
+	"errors"
+	"io"
+	"net"
+	"sync/atomic"
+
+	"gvisor.dev/gvisor/pkg/tcpip"
+	"gvisor.dev/gvisor/pkg/waiter"
+)
+
+// endpoint is netstack's TCP endpoint.
+type endpoint = tcpip.Endpoint
+
+// A conn is a connection of the stack and its other half, the machine's. One
+// goroutine moves bytes outward, from the stack to the network, and one inward:
+//
+//	          FIN                 CloseWrite
+//	stack ──────────► outward() ─────────────► network
+//	        Shutdown                 EOF
+//	stack ◄────────── inward()  ◄───────────── network
+//
+// A reset on one side becomes one on the other. Each waits where its reader
+// waits, with at most one buffer of its own, so that a slow reader slows the
+// writer on the other side down and nothing grows.
+type conn struct {
+	c     *connector
+	ep    endpoint
+	queue *waiter.Queue
+	outer *net.TCPConn
+
+	failed atomic.Bool // one side was reset, and so the other
+	broken atomic.Bool // the network takes no more bytes; what it sent is still delivered
+	ended  atomic.Int32
+
+	inDone, outDone chan struct{} // closed by each direction when it has ended
+}
+
+// fail resets both sides.
+func (cn *conn) fail() {
+	if cn.failed.Swap(true) {
+		return
+	}
+	cn.c.u.stats.resets.Add(1)
+	reset(cn.outer)
+	cn.ep.Abort()
+}
+
+// end is called by each direction when it has ended; the second cleans up.
+func (cn *conn) end(own chan struct{}) {
+	close(own)
+	if cn.ended.Add(1) < 2 {
+		return
+	}
+	cn.outer.Close()
+	cn.ep.Close()
+	cn.c.remove(cn)
+}
+
+func (c *connector) remove(cn *conn) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	delete(c.conns, cn)
+}
+
+// outward moves bytes from the stack to the network.
+func (cn *conn) outward() {
+	defer cn.end(cn.outDone)
+	entry, ready := waiter.NewChannelEntry(waiter.ReadableEvents | waiter.EventHUp | waiter.EventErr)
+	cn.queue.EventRegister(&entry)
+	defer cn.queue.EventUnregister(&entry)
+	for {
+		switch err := cn.moveOut(); err.(type) {
+		case nil:
+		case *tcpip.ErrWouldBlock:
+			select {
+			case <-ready:
+			case <-cn.c.u.ctx.Done():
+				cn.fail()
+				return
+			}
+		case *tcpip.ErrClosedForReceive:
+			if !cn.broken.Load() && cn.outer.CloseWrite() == nil {
+				cn.watchInner(ready)
+			}
+			return
+		default:
+			cn.fail()
+			return
+		}
+		if cn.broken.Load() {
+			return
+		}
+	}
+}
+
+// moveOut takes what the stack has sent and writes it to the network.
+func (cn *conn) moveOut() tcpip.Error {
+	b := largeBuffers.get()
+	defer largeBuffers.put(b)
+	for {
+		w := tcpip.SliceWriter(*b)
+		res, err := cn.ep.Read(&w, tcpip.ReadOptions{})
+		if err != nil {
+			return err
+		}
+		cn.c.u.stats.bytesOut.Add(uint64(res.Count))
+		if _, err := cn.outer.Write((*b)[:res.Count]); err != nil {
+			cn.breakOff()
+			return nil
+		}
+	}
+}
+
+// breakOff notes that the network takes no more. What it sent before may still
+// wait, such as the answer to a request that it did not want to read whole:
+// inward delivers that, and then the reset.
+func (cn *conn) breakOff() {
+	cn.broken.Store(true)
+	select {
+	case <-cn.inDone: // all is delivered
+		cn.fail()
+	default:
+	}
+}
+
+// watchInner waits for the end of a connection whose stack has sent its FIN: a
+// reset may still come.
+func (cn *conn) watchInner(ready <-chan struct{}) {
+	for {
+		select {
+		case <-ready:
+		case <-cn.inDone:
+			return
+		case <-cn.c.u.ctx.Done():
+			cn.fail()
+			return
+		}
+		_, err := cn.ep.Read(io.Discard, tcpip.ReadOptions{})
+		if _, ok := err.(*tcpip.ErrClosedForReceive); !ok {
+			cn.fail()
+			return
+		}
+	}
+}
+
+// inward moves bytes from the network to the stack.
+func (cn *conn) inward() {
+	defer cn.end(cn.inDone)
+	entry, ready := waiter.NewChannelEntry(waiter.WritableEvents | waiter.EventHUp | waiter.EventErr)
+	cn.queue.EventRegister(&entry)
+	defer cn.queue.EventUnregister(&entry)
+	var payload bytes.Reader
+	for size := 0; ; {
+		pool := sizes[size]
+		b := pool.get()
+		n, err := cn.outer.Read(*b)
+		if n > 0 {
+			cn.c.u.stats.bytesIn.Add(uint64(n))
+			payload.Reset((*b)[:n])
+			if !cn.writeIn(&payload, ready) {
+				err = io.ErrClosedPipe
+			}
+		}
+		size = nextSize(size, n, len(*b))
+		pool.put(b)
+		switch {
+		case err == nil:
+		case errors.Is(err, io.EOF) && !cn.broken.Load():
+			cn.ep.Shutdown(tcpip.ShutdownWrite) // fails only where a reset has come
+			return
+		default:
+			cn.fail()
+			return
+		}
+	}
+}
+
+// writeIn hands bytes to the stack, waiting while its window is closed. It
+// reports false when the stack takes no more.
+func (cn *conn) writeIn(payload *bytes.Reader, ready <-chan struct{}) bool {
+	for payload.Len() > 0 {
+		_, err := cn.ep.Write(payload, tcpip.WriteOptions{})
+		switch err.(type) {
+		case nil:
+		case *tcpip.ErrWouldBlock:
+			select {
+			case <-ready:
+			case <-cn.c.u.ctx.Done():
+				return false
+			}
+		default:
+			return false
+		}
+	}
+	return true
+}
