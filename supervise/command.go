@@ -35,7 +35,8 @@ type Cmd struct {
 	// Adopt makes this process the parent of what the program leaves running,
 	// as servers do that go into the background (PR_SET_CHILD_SUBREAPER): where
 	// Yama's ptrace_scope is 1 they cannot be served otherwise. It is for a
-	// process that starts nothing else, since all its other children are reaped.
+	// process that starts nothing else meanwhile, since the children that it gets
+	// after Start are reaped.
 	Adopt bool
 
 	host *sockets.Host

@@ -17,17 +17,21 @@ import (
 // of daemons. Without, they become children of init, whom Yama's ptrace_scope 1
 // keeps us from serving.
 type adopter struct {
-	program int // who is not ours to reap
+	others  map[int]bool // who is not ours to reap
 	signals chan os.Signal
 	done    chan struct{}
 }
 
-// adopt begins to adopt. It is for a process that has no other children.
+// adopt begins to adopt. The program, and children that this process has
+// already, are reaped by whoever waits for them.
 func adopt(program int) (*adopter, error) {
 	if err := unix.Prctl(unix.PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0); err != nil {
 		return nil, os.NewSyscallError("prctl(PR_SET_CHILD_SUBREAPER)", err)
 	}
-	a := &adopter{program: program, signals: make(chan os.Signal, 1), done: make(chan struct{})}
+	a := &adopter{others: map[int]bool{program: true}, signals: make(chan os.Signal, 1), done: make(chan struct{})}
+	for _, pid := range children() {
+		a.others[pid] = true
+	}
 	signal.Notify(a.signals, syscall.SIGCHLD)
 	return a, nil
 }
@@ -50,15 +54,25 @@ func (a *adopter) stop() {
 	unix.Prctl(unix.PR_SET_CHILD_SUBREAPER, 0, 0, 0, 0)
 }
 
-// reap takes note of the ends of all children but the program.
+// reap takes note of the ends of all children but the others.
 func (a *adopter) reap() {
+	for _, pid := range children() {
+		if !a.others[pid] {
+			unix.Wait4(pid, nil, unix.WNOHANG, nil)
+		}
+	}
+}
+
+// children returns the children of this process (proc_pid_children(5)).
+func children() (pids []int) {
 	lists, _ := filepath.Glob("/proc/self/task/*/children")
 	for _, list := range lists {
-		pids, _ := os.ReadFile(list)
-		for pid := range bytes.FieldsSeq(pids) {
-			if n, err := strconv.Atoi(string(pid)); err == nil && n != a.program {
-				unix.Wait4(n, nil, unix.WNOHANG, nil)
+		text, _ := os.ReadFile(list)
+		for word := range bytes.FieldsSeq(text) {
+			if pid, err := strconv.Atoi(string(word)); err == nil {
+				pids = append(pids, pid)
 			}
 		}
 	}
+	return pids
 }

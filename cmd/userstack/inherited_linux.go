@@ -34,3 +34,16 @@ func inherited() (files []*os.File) {
 	}
 	return files
 }
+
+// letGo closes standard input and output of this process, which the program has now: a reader or writer at the other end
+// waits for the program, not for us.
+func letGo() {
+	null, err := unix.Open(os.DevNull, unix.O_RDWR|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return
+	}
+	defer unix.Close(null)
+	for fd := range 2 {
+		unix.Dup3(null, fd, 0)
+	}
+}

@@ -114,6 +114,7 @@ func (r *runner) chooseNet() error {
 // supervise runs the program to its end. The error is its exit status, if that is not 0.
 func (r *runner) supervise(n *network, p *program, trace *tracer) error {
 	cmd := p.command(n.host)
+	cmd.Adopt = true
 	cmd.Env = append(cmd.Environ(), r.env...)
 	if trace != nil {
 		cmd.Trace = trace.event
@@ -123,10 +124,19 @@ func (r *runner) supervise(n *network, p *program, trace *tracer) error {
 	if err := cmd.Start(); err != nil {
 		return p.cannotStart(err)
 	}
-	relay.start(cmd.Process)
+	letGo()
+	relay.start(cmd.Process, func(rest []int) { r.explain(p, rest) })
 	err := cmd.Wait()
 	if r.stats {
 		printStats(r.log, cmd.Stats(), n.stack.Stats())
 	}
 	return p.status(err, cmd.ProcessState)
+}
+
+// explain says, to a person, why this process does not end although the program has.
+func (r *runner) explain(p *program, rest []int) {
+	if r.settings.verbose > 0 || isTerminal(r.log) {
+		fmt.Fprintf(r.log, "userstack: run: %s has ended; waiting for what it left running (process %s), which a signal ends\n",
+			p.args[0], joined(rest))
+	}
 }
