@@ -169,7 +169,11 @@ func (c *call) take(st *stream, flags int) (int64, error) {
 	first := acceptable{st.waiting[0], fd}
 	st.waiting = st.waiting[1:]
 	if len(st.refused) > 0 {
-		st.refused = append(st.refused, first)
+		if first.conn != nil {
+			st.refused = append(st.refused, first)
+		} else {
+			unix.Close(fd) // it stood for the one that is taken now
+		}
 		first = st.refused[0]
 		st.refused = st.refused[1:]
 	}
@@ -179,7 +183,7 @@ func (c *call) take(st *stream, flags int) (int64, error) {
 	if more {
 		notify(st.arrived)
 	}
-	if first.conn == nil { // it stood for one that has been taken since
+	if first.conn == nil { // it stood for one that was taken before it came up
 		unix.Close(first.fd)
 		return c.take(st, flags)
 	}

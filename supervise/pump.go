@@ -56,10 +56,23 @@ var errReset = errors.New("the program left data unread")
 
 // refuseMore is what follows when the stack takes no more bytes: the connection
 // has failed. Inward hears of it too, but maybe not before the program has read
-// what arrived earlier, and that may be waiting to send.
+// what arrived earlier, and that may be waiting to send: it is woken by room and
+// finds that nobody listens.
 func (st *stream) refuseMore() {
 	st.poke()
-	st.onFar(func(fd int) { unix.Shutdown(fd, unix.SHUT_RD) })
+	st.onFar(func(fd int) {
+		unix.Shutdown(fd, unix.SHUT_RD)
+		var p [smallBuffer]byte
+		for { // all but a byte: see poke
+			n, err := unix.IoctlGetInt(fd, unix.SIOCINQ)
+			if err != nil || n <= 1 {
+				return
+			}
+			if n, err = unix.Read(fd, p[:min(n-1, len(p))]); n <= 0 {
+				return
+			}
+		}
+	})
 }
 
 // onFar calls f with the descriptor of our end, unless that is closed.
