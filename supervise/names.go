@@ -41,10 +41,10 @@ func newNames() (*names, error) {
 
 func (n *names) close() { unix.Close(n.listener) }
 
-// socket returns a new stream socket for the program with a name of its own.
-// flags are those of socket(2).
-func (n *names) socket(flags int) (fd int, name string, err error) {
-	fd, err = unix.Socket(unix.AF_UNIX, unix.SOCK_STREAM|flags, 0)
+// socket returns a new socket with a name of its own. typ is that of socket(2),
+// with its flags.
+func (n *names) socket(typ int) (fd int, name string, err error) {
+	fd, err = unix.Socket(unix.AF_UNIX, typ, 0)
 	if err != nil {
 		return -1, "", err
 	}
@@ -79,9 +79,9 @@ func (n *names) join(fd int, name string) (far int, err error) {
 	}
 }
 
-// held reports whether a socket with that name is still open somewhere.
-func (n *names) held(name string) bool {
-	fd, err := unix.Socket(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+// held reports whether a socket of that type and name is still open somewhere.
+func (n *names) held(typ int, name string) bool {
+	fd, err := unix.Socket(unix.AF_UNIX, typ|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
 		return true
 	}

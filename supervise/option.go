@@ -63,6 +63,14 @@ func (c *call) option(level, name, size int) ([]byte, error) {
 	if err != nil || level != unix.SOL_SOCKET || name != unix.SO_ERROR {
 		return value, err
 	}
+	if d := c.datagrams(); d != nil {
+		d.mu.Lock()
+		defer d.mu.Unlock()
+		if err := d.takeErrorLocked(c.dup); err != nil && size >= 4 {
+			binary.LittleEndian.PutUint32(value, uint32(errnoOf(err)))
+		}
+		return value, nil
+	}
 	unix.GetsockoptInt(c.dup, level, name) // which clears it
 	if st := c.stream(); st != nil && size >= 4 {
 		st.mu.Lock()

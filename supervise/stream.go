@@ -59,7 +59,7 @@ const (
 
 // newStream returns the program's socket for f.
 func newStream(f *file, flags int) (fd int, err error) {
-	fd, name, err := f.s.names.socket(flags)
+	fd, name, err := f.s.names.socket(unix.SOCK_STREAM | flags)
 	if err != nil {
 		return -1, err
 	}
@@ -127,7 +127,7 @@ func (st *stream) stale() bool {
 	unjoined, shut := st.far == nil && st.name != "", st.watched
 	st.mu.Unlock()
 	switch {
-	case unjoined && st.s.names.held(st.name), shut && st.s.graves.open(st.cookie), !unjoined && !shut:
+	case unjoined && st.s.names.held(unix.SOCK_STREAM, st.name), shut && st.s.graves.open(st.cookie), !unjoined && !shut:
 		return false
 	}
 	st.end()

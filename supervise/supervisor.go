@@ -27,6 +27,7 @@ type supervisor struct {
 	listeners listeners
 	tasks     tasks
 	blocked   blocked
+	exchange  exchange
 	listener  *seccomp.Listener
 
 	ctx    context.Context // done when all tasks are gone, or after close
@@ -116,6 +117,7 @@ func (s *supervisor) close() {
 	}
 	s.sweeps.stop()
 	s.files.closeAll()
+	s.exchange.close()
 	s.work.Wait()
 	s.tasks.close()
 	s.names.close()

@@ -1,0 +1,175 @@
+//go:build linux && (amd64 || arm64)
+
+package supervise
+
+import (
+	"sync"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/userstack/userstack/stack/sockets"
+)
+
+// An exchange notices when there are datagrams to move, for all sockets of a
+// program: one goroutine looks at what the stack has received and one at what
+// the program has sent. Who has just sent something through the stack does not
+// wait for the first of them, but calls deliver: on the loopback a datagram has
+// arrived before the call that sent it returns.
+type exchange struct {
+	once   sync.Once
+	err    error
+	poller *sockets.Poller // of what the stack has received
+	epoll  int             // of what the program has sent
+	stop   int             // an eventfd that ends the second goroutine
+
+	mu   sync.Mutex
+	last int32
+	byID map[int32]*datagrams
+	of   map[*sockets.Socket]*datagrams
+}
+
+// start prepares the exchange for its first socket.
+func (x *exchange) start(s *supervisor) error {
+	x.once.Do(func() {
+		x.byID, x.of = make(map[int32]*datagrams), make(map[*sockets.Socket]*datagrams)
+		if x.err = x.open(s.host); x.err != nil {
+			return
+		}
+		s.work.Go(x.inward)
+		s.work.Go(x.outward)
+	})
+	return x.err
+}
+
+func (x *exchange) open(host *sockets.Host) (err error) {
+	if x.epoll, err = unix.EpollCreate1(unix.EPOLL_CLOEXEC); err != nil {
+		return err
+	}
+	if x.stop, err = unix.Eventfd(0, unix.EFD_CLOEXEC|unix.EFD_NONBLOCK); err != nil {
+		unix.Close(x.epoll)
+		return err
+	}
+	err = unix.EpollCtl(x.epoll, unix.EPOLL_CTL_ADD, x.stop, &unix.EpollEvent{Events: unix.EPOLLIN})
+	if err == nil {
+		x.poller, err = host.NewPoller()
+	}
+	if err != nil {
+		unix.Close(x.epoll)
+		unix.Close(x.stop)
+	}
+	return err
+}
+
+// close ends the goroutines. No socket may be left.
+func (x *exchange) close() {
+	x.once.Do(func() { x.err = unix.EBADF })
+	if x.err != nil {
+		return
+	}
+	x.poller.Close()
+	unix.Write(x.stop, []byte{1, 0, 0, 0, 0, 0, 0, 0})
+}
+
+// add begins to look after a socket.
+func (x *exchange) add(d *datagrams) {
+	x.mu.Lock()
+	x.last++
+	d.id = x.last
+	x.byID[d.id], x.of[d.sock] = d, d
+	x.mu.Unlock()
+	unix.EpollCtl(x.epoll, unix.EPOLL_CTL_ADD, d.far, &unix.EpollEvent{Fd: d.id})
+	x.poller.Register(d.sock, sockets.POLLIN|sockets.POLLOUT|sockets.EPOLLET)
+}
+
+// remove is the opposite of add. The socket is still open.
+func (x *exchange) remove(d *datagrams) {
+	x.poller.Unregister(d.sock)
+	unix.EpollCtl(x.epoll, unix.EPOLL_CTL_DEL, d.far, nil)
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	delete(x.byID, d.id)
+	delete(x.of, d.sock)
+}
+
+// watchLocked tells the exchange what to wait for on far.
+func (d *datagrams) watchLocked() {
+	var events uint32
+	if d.joined && d.unsent == nil {
+		events |= unix.EPOLLIN
+	}
+	if d.full && !d.shut {
+		events |= unix.EPOLLOUT
+	}
+	if d.far < 0 || events == d.watched {
+		return
+	}
+	d.watched = events
+	unix.EpollCtl(d.s.exchange.epoll, unix.EPOLL_CTL_MOD, d.far, &unix.EpollEvent{Events: events, Fd: d.id})
+}
+
+// inward passes on what the stack has received.
+func (x *exchange) inward() {
+	for x.look(sockets.NoTimeout) == nil {
+	}
+}
+
+// deliver passes on what the stack has received by now.
+func (x *exchange) deliver() { x.look(0) }
+
+// eventsAtOnce is how many sockets are looked at before the next question.
+const eventsAtOnce = 32
+
+func (x *exchange) look(timeout time.Duration) error {
+	var ready [eventsAtOnce]sockets.PollDesc
+	n, err := x.poller.PollInto(ready[:], timeout)
+	for _, p := range ready[:n] {
+		x.mu.Lock()
+		d := x.of[p.Sock]
+		x.mu.Unlock()
+		if d != nil {
+			d.turn(unix.EPOLLIN)
+		}
+	}
+	return err
+}
+
+// outward passes on what the program has sent.
+func (x *exchange) outward() {
+	defer unix.Close(x.stop)
+	defer unix.Close(x.epoll)
+	var ready [eventsAtOnce]unix.EpollEvent
+	for {
+		n, err := unix.EpollWait(x.epoll, ready[:], -1)
+		if err != nil && err != unix.EINTR {
+			return
+		}
+		for _, e := range ready[:max(n, 0)] {
+			if e.Fd == 0 {
+				return // stop
+			}
+			x.mu.Lock()
+			d := x.byID[e.Fd]
+			x.mu.Unlock()
+			if d != nil {
+				d.turn(e.Events)
+			}
+		}
+		x.deliver() // which may be what was just sent
+	}
+}
+
+// turn moves what there is to move, after events of the program's socket.
+func (d *datagrams) turn(events uint32) {
+	d.mu.Lock()
+	if events&unix.EPOLLOUT != 0 {
+		d.full = d.shut
+	}
+	d.sendQueuedLocked()
+	alive := d.deliverLocked()
+	d.watchLocked()
+	d.mu.Unlock()
+	if !alive {
+		d.end()
+	}
+}
