@@ -41,12 +41,7 @@ func TestInstall(t *testing.T) {
 			if n.Args[0] != unix.AF_INET || n.Args[1] != unix.SOCK_STREAM {
 				t.Errorf("socket(%d, %d)", n.Args[0], n.Args[1])
 			}
-			ours, err := unix.Socket(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
-			if err != nil {
-				t.Fatal(err)
-			}
-			defer unix.Close(ours)
-			theirs, err := test.install(f, n.ID, ours)
+			theirs, err := test.install(f, n.ID, newSocket(t))
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -82,11 +77,7 @@ func init() {
 // collector do, though less often. An interrupted request would make the program see descriptor 0.
 func TestInstallInterrupted(t *testing.T) {
 	f := start(t, "sockets")
-	ours, err := unix.Socket(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer unix.Close(ours)
+	ours := newSocket(t)
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
 	pid, tid := os.Getpid(), unix.Gettid()
@@ -113,5 +104,33 @@ func TestInstallInterrupted(t *testing.T) {
 	}
 	if got := f.finish(t); got != "0\n" {
 		t.Errorf("sockets that the program saw as standard input: %s", got)
+	}
+}
+
+func init() {
+	// full makes a socket when there is room for none.
+	children["full"] = func() {
+		limit := unix.Rlimit{Cur: 3, Max: 3}
+		fmt.Println(unix.Setrlimit(unix.RLIMIT_NOFILE, &limit))
+		_, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM, 0)
+		fmt.Println(err == unix.EMFILE)
+	}
+}
+
+// TestInstallNowhere has no room for the descriptor, so the call still wants an answer.
+func TestInstallNowhere(t *testing.T) {
+	f := start(t, "full")
+	n := f.receive(t, unix.SYS_SOCKET)
+	if _, err := f.Install(n.ID, newSocket(t), true); !errors.Is(err, unix.EMFILE) {
+		t.Errorf("Install: %v, want EMFILE", err)
+	}
+	if _, err := f.Install(n.ID, 1<<20, true); !errors.Is(err, unix.EBADF) {
+		t.Errorf("Install of nothing: %v, want EBADF", err)
+	}
+	if err := f.Fail(n.ID, unix.EMFILE); err != nil {
+		t.Error(err)
+	}
+	if got, want := f.finish(t), "<nil>\ntrue\n"; got != want {
+		t.Errorf("the program saw %q, want %q", got, want)
 	}
 }

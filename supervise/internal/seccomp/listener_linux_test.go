@@ -36,7 +36,7 @@ func TestAnswers(t *testing.T) {
 	if !f.Alive(n.ID) || f.Alive(n.ID+1) {
 		t.Error("Alive does not tell a stopped call from none")
 	}
-	if err := f.Return(n.ID, 1<<40); err != nil {
+	if err := f.Return(n.ID, int64(1)<<40); err != nil {
 		t.Error(err)
 	}
 	if err := f.Return(n.ID, 1); !errors.Is(err, unix.ENOENT) && !errors.Is(err, unix.EINPROGRESS) {
@@ -86,6 +86,56 @@ func TestCloseEndsReceive(t *testing.T) {
 	want := strings.Repeat(fmt.Sprintf("-1 %d\n", unix.ENOSYS), 3)
 	if got := f.finish(t); got != want {
 		t.Errorf("the program saw\n%swant\n%s", got, want)
+	}
+}
+
+// TestKilled kills the program while its call waits: every answer says that there is nobody to hear it, and Receive ends
+// with the last task.
+func TestKilled(t *testing.T) {
+	f := start(t, "answers")
+	n := f.receive(t, unix.SYS_GETPPID)
+	got := make(chan error)
+	go func() { got <- f.Receive(new(Notification)) }()
+	waitFor(t, "the thread that waits in Receive", func() bool { return waiting(f.Listener) >= 1 })
+	if err := f.cmd.Process.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	_ = f.cmd.Wait()
+	if err := <-got; err != io.EOF {
+		t.Errorf("Receive: %v, want io.EOF", err)
+	}
+	// Linux 6.11 ends Receive by itself. Before, awaitEnd does, which happens on any kernel.
+	waitFor(t, "the end to be noticed", f.ended.Load)
+	_, installed := f.Install(n.ID, newSocket(t), false)
+	_, kept := f.InstallKeep(n.ID, newSocket(t), false)
+	for name, err := range map[string]error{
+		"Return": f.Return(n.ID, 0), "Fail": f.Fail(n.ID, 1), "Continue": f.Continue(n.ID), "Restart": f.Restart(n.ID),
+		"Install": installed, "InstallKeep": kept,
+	} {
+		if !errors.Is(err, unix.ENOENT) {
+			t.Errorf("%s: %v, want ENOENT", name, err)
+		}
+	}
+	if f.Alive(n.ID) {
+		t.Error("a killed program's call is alive")
+	}
+	if err := f.Receive(&n); err != io.EOF {
+		t.Errorf("Receive once more: %v, want io.EOF", err)
+	}
+}
+
+// TestCloseTwice closes what nobody uses.
+func TestCloseTwice(t *testing.T) {
+	f := start(t, "answers")
+	if err := f.Listener.Close(); err != nil {
+		t.Error(err)
+	}
+	if err := f.Listener.Close(); err != os.ErrClosed {
+		t.Errorf("second Close: %v, want os.ErrClosed", err)
+	}
+	f.finish(t)
+	if _, err := NewListener(1 << 20); !errors.Is(err, unix.EBADF) {
+		t.Errorf("NewListener of nothing: %v, want EBADF", err)
 	}
 }
 

@@ -18,20 +18,26 @@ const loadFlags = unix.SECCOMP_FILTER_FLAG_NEW_LISTENER | unix.SECCOMP_FILTER_FL
 // From here on a call that the filter stops waits for a listener in another thread, for ever if there is none. So the number
 // is told with write(2) and not sendmsg(2). The error is the kernel's, with what may be done about it.
 func Load(prog []unix.SockFilter) (fd int, err error) {
-	if len(prog) == 0 {
-		return -1, fmt.Errorf("seccomp: no filter for %s: %w", runtime.GOARCH, unix.ENOSYS)
-	}
-	if err := unix.Prctl(unix.PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0); err != nil {
-		return -1, fmt.Errorf("prctl(PR_SET_NO_NEW_PRIVS): %w", err)
-	}
-	fd, errno := setFilter(loadFlags|unix.SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV, prog)
-	if errno == unix.EINVAL { // before Linux 5.19
-		fd, errno = setFilter(loadFlags, prog)
-	}
+	fd, errno := loadFilter(prog)
 	if errno != 0 {
 		return -1, explainLoad(errno)
 	}
 	return fd, nil
+}
+
+// loadFilter is Load with the kernel's word for what is wrong.
+func loadFilter(prog []unix.SockFilter) (fd int, errno unix.Errno) {
+	if len(prog) == 0 {
+		return -1, unix.ENOEXEC
+	}
+	if err := unix.Prctl(unix.PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0); err != nil {
+		return -1, unix.EPERM
+	}
+	fd, errno = setFilter(loadFlags|unix.SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV, prog)
+	if errno == unix.EINVAL { // before Linux 5.19
+		fd, errno = setFilter(loadFlags, prog)
+	}
+	return fd, errno
 }
 
 // setFilter is seccomp(2). It goes past the scheduler, which need not do anything on a thread that may wait for ever.
@@ -44,17 +50,19 @@ func setFilter(flags uintptr, prog []unix.SockFilter) (int, unix.Errno) {
 
 // explainLoad says what a refused filter means.
 func explainLoad(errno unix.Errno) error {
-	reason := map[unix.Errno]string{
-		unix.ENOSYS: "this kernel or sandbox has no seccomp filters (CONFIG_SECCOMP_FILTER)",
-		unix.EINVAL: "this kernel has no seccomp listeners: Linux 5.14 or later is needed",
-		unix.EBUSY:  "this process runs under a seccomp supervisor already, and Linux allows one: start it outside of that",
-		unix.EPERM:  "a sandbox forbids seccomp filters: allow seccomp(2) and prctl(2) in its profile",
-		unix.EACCES: "a sandbox forbids seccomp filters: allow seccomp(2) and prctl(2) in its profile",
-		unix.EMFILE: "too many open files",
-		unix.ENOMEM: "out of memory, or the filters of this process are too long together",
-	}[errno]
-	if reason == "" {
+	reason, ok := loadErrors[errno]
+	if !ok {
 		reason = "seccomp(2) failed"
 	}
 	return fmt.Errorf("%s: %w", reason, errno)
+}
+
+var loadErrors = map[unix.Errno]string{
+	unix.ENOEXEC: "there is a filter for Linux on amd64 and arm64 only, not on " + runtime.GOARCH,
+	unix.ENOSYS:  "this kernel or sandbox has no seccomp filters: it needs CONFIG_SECCOMP_FILTER",
+	unix.EINVAL:  "this kernel has no seccomp listeners: Linux 5.14 or later is needed",
+	unix.EBUSY:   "this process runs under a seccomp supervisor already, and Linux allows one: start it outside of that",
+	unix.EPERM:   "a sandbox forbids seccomp filters: allow seccomp(2) and prctl(2) in its profile",
+	unix.EACCES:  "a sandbox forbids seccomp filters: allow seccomp(2) and prctl(2) in its profile",
+	unix.ENOMEM:  "out of memory, or this process has too many seccomp filters already",
 }

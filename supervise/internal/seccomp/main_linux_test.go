@@ -23,8 +23,16 @@ const hang = time.Minute
 // children are what a filtered process does, on the thread that has the filter. What a child prints is its result.
 var children = map[string]func(){}
 
+// plain are further children, which a test starts by itself. They have no filter.
+var plain = map[string]func(){}
+
 func TestMain(m *testing.M) {
-	if name := os.Getenv(childEnv); name != "" {
+	name := os.Getenv(childEnv)
+	if child := plain[name]; child != nil {
+		child()
+		os.Exit(0)
+	}
+	if name != "" {
 		if err := runChild(children[name]); err != nil {
 			fmt.Fprintln(os.Stderr, err)
 			os.Exit(1)
@@ -78,7 +86,7 @@ func start(t testing.TB, child string) *filtered {
 	defer ours.Close()
 	defer theirs.Close()
 	f := &filtered{cmd: exec.CommandContext(t.Context(), os.Args[0])}
-	f.cmd.Env = append(os.Environ(), childEnv+"="+child)
+	f.cmd.Env = childEnviron(child)
 	f.cmd.Stderr = os.Stderr
 	f.cmd.ExtraFiles = []*os.File{theirs}
 	if f.output, err = f.cmd.StdoutPipe(); err != nil {
@@ -101,6 +109,11 @@ func start(t testing.TB, child string) *filtered {
 		t.Fatal(err)
 	}
 	return f
+}
+
+// childEnviron is the environment of a child. The race detector would have it wait for a second before it ends.
+func childEnviron(child string) []string {
+	return append(os.Environ(), childEnv+"="+child, "GORACE=atexit_sleep_ms=0")
 }
 
 // adopt takes the listener from a child.

@@ -64,23 +64,30 @@ func (c copier) segments(tid int, list []Segment) (int, error) {
 	if len(list) > maxSegments {
 		return 0, unix.EINVAL
 	}
-	var local [maxSegments]unix.Iovec
-	var remote [maxSegments]unix.RemoteIovec
 	want := 0
-	for i, s := range list {
-		local[i].Base = unsafe.SliceData(s.Data) // the kernel's ABI wants an address
-		local[i].SetLen(len(s.Data))
-		remote[i] = unix.RemoteIovec{Base: uintptr(s.Addr), Len: len(s.Data)}
+	for _, s := range list {
 		want += len(s.Data)
 	}
 	if want == 0 {
 		return 0, nil
 	}
-	n, err := c.vm(tid, local[:len(list)], remote[:len(list)])
+	n, err := c.direct(tid, list)
 	if withheld(err) {
 		return c.byFile(tid, list, err)
 	}
 	return short(n, want, err)
+}
+
+// direct copies at most maxSegments pieces with one call of the kernel.
+func (c copier) direct(tid int, list []Segment) (int, error) {
+	var local [maxSegments]unix.Iovec
+	var remote [maxSegments]unix.RemoteIovec
+	for i, s := range list {
+		local[i].Base = unsafe.SliceData(s.Data) // the kernel's ABI wants an address
+		local[i].SetLen(len(s.Data))
+		remote[i] = unix.RemoteIovec{Base: uintptr(s.Addr), Len: len(s.Data)}
+	}
+	return c.vm(tid, local[:len(list)], remote[:len(list)])
 }
 
 // short makes an error of what is missing.

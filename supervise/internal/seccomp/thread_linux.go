@@ -54,13 +54,26 @@ func Cookie(fd int) (uint64, error) {
 
 // Interrupted reports whether a signal waits for a thread whose call has stopped. The thread sleeps as on any call until
 // then; from then on it sleeps so that only its answer or its death wakes it: state D in place of S. That needs Linux 5.19.
-func Interrupted(tid int) bool {
+func Interrupted(tid int) bool { return state(tid) == 'D' }
+
+// state returns the letter that /proc/PID/stat of proc(5) has for a thread, 0 if there is none of that number.
+func state(tid int) byte {
 	id := strconv.Itoa(tid)
-	stat, err := os.ReadFile("/proc/" + id + "/task/" + id + "/stat")
+	fd, err := unix.Open("/proc/"+id+"/task/"+id+"/stat", unix.O_RDONLY|unix.O_CLOEXEC, 0)
 	if err != nil {
-		return false
+		return 0
 	}
-	// The state follows the command, which is in parentheses and may have some of its own.
-	_, rest, ok := bytes.Cut(stat[max(bytes.LastIndexByte(stat, ')'), 0):], []byte(") "))
-	return ok && len(rest) > 0 && rest[0] == 'D'
+	defer unix.Close(fd)
+	var buf [128]byte // the command before the state has at most 64 bytes
+	n, err := unix.Read(fd, buf[:])
+	if err != nil {
+		return 0
+	}
+	// The command is in parentheses and may have some of its own.
+	stat := buf[:n]
+	end := bytes.LastIndex(stat, []byte(") "))
+	if end < 0 || end+2 >= len(stat) {
+		return 0
+	}
+	return stat[end+2]
 }
