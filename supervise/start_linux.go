@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"os/exec"
+	"runtime"
 )
 
 // Start starts the program and returns once it runs. Errors, beside those of
@@ -41,7 +42,7 @@ func (c *Cmd) launch(s *supervisor) error {
 		return err
 	}
 	defer st.close()
-	if err := st.start(c.Cmd, conf); err != nil {
+	if err := s.onParentThread(func() error { return st.start(c.Cmd, conf) }); err != nil {
 		return err
 	}
 	if c.lack = conf.lack; len(conf.files) > 0 {
@@ -65,6 +66,19 @@ func (c *Cmd) launch(s *supervisor) error {
 		return &exec.Error{Name: c.Path, Err: err}
 	}
 	return nil
+}
+
+// onParentThread runs f on a thread that lives until the supervisor has closed:
+// a child dies with its parent thread (PR_SET_PDEATHSIG).
+func (s *supervisor) onParentThread(f func() error) error {
+	done := make(chan error)
+	s.work.Go(func() {
+		runtime.LockOSThread()
+		defer runtime.UnlockOSThread()
+		done <- f()
+		<-s.ctx.Done()
+	})
+	return <-done
 }
 
 // failed ends a stub that cannot go on.

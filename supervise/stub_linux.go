@@ -57,6 +57,10 @@ func stubMain(args []string) {
 			fail("drop capabilities", err)
 		}
 	}
+	// Nobody would answer the program's calls after our end.
+	if err := unix.Prctl(unix.PR_SET_PDEATHSIG, uintptr(unix.SIGKILL), 0, 0, 0); err != nil {
+		fail("prctl(PR_SET_PDEATHSIG)", err)
+	}
 	listener, err := seccomp.Load(seccomp.Rules{}.Program())
 	if err != nil {
 		fail("load the seccomp filter", err)
