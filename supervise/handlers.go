@@ -34,7 +34,7 @@ func init() {
 		unix.SYS_RECVMSG:     {"recvmsg", true, (*call).recvmsg},
 		unix.SYS_SENDMMSG:    {"sendmmsg", true, (*call).sendmmsg},
 		unix.SYS_RECVMMSG:    {"recvmmsg", true, (*call).recvmmsg},
-		unix.SYS_IOCTL:       {"ioctl", true, (*call).ioctl},
+		unix.SYS_IOCTL:       {"ioctl", false, (*call).ioctl},
 	} {
 		handlers[nr] = h
 	}
