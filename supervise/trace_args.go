@@ -167,11 +167,31 @@ func (c *call) dataAt(addr, size uint64) string {
 	if c.read(addr, b) != nil {
 		return fmt.Sprintf("%#x", addr)
 	}
-	text := strconv.QuoteToASCII(string(b))
+	text := quoted(b)
 	if size > mostShown {
 		text += "..."
 	}
 	return text
+}
+
+// quoted writes bytes as C does.
+func quoted(b []byte) string {
+	text := []byte{'"'}
+	for _, c := range b {
+		switch {
+		case c == '"' || c == '\\':
+			text = append(text, '\\', c)
+		case c == '\n':
+			text = append(text, `\n`...)
+		case c == '\r':
+			text = append(text, `\r`...)
+		case c >= ' ' && c <= '~':
+			text = append(text, c)
+		default:
+			text = fmt.Appendf(text, `\x%02x`, c)
+		}
+	}
+	return string(append(text, '"'))
 }
 
 // valueText is the option's value in argument i.

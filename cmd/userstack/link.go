@@ -12,6 +12,7 @@ import (
 
 	"github.com/userstack/userstack/dnsresolver"
 	"github.com/userstack/userstack/stack/link"
+	"github.com/userstack/userstack/stack/link/hostnet"
 )
 
 // A wire is a link, and what is known of the network that it leads to. Whoever gets one gives the link to a stack, which
@@ -22,9 +23,10 @@ type wire struct {
 	addrs    []netip.Prefix // ours
 	gateways []netip.Addr
 	dns      []dnsresolver.Server
-	servers  *servers  // the demo's, at the other end; or nil
-	far      io.Closer // what is at the other end, if it is ours too; or nil
-	about    string    // for people: "TUN device tun0, …"
+	uplink   *hostnet.Uplink // to the machine's own network; or nil
+	servers  *servers        // the demo's, at the other end; or nil
+	far      io.Closer       // what is at the other end, if it is ours too; or nil
+	about    string          // for people: "TUN device tun0, …"
 }
 
 func (w *wire) closeFar() error {
@@ -54,6 +56,9 @@ func init() {
 		{name: "demo", servers: true, open: openMemory, help: `
 a network inside this process, with DNS, web and echo servers
 for the names below demo.test; needs nothing`},
+		{name: "host", open: openHost, help: `
+the machine's own network, through ordinary sockets of this
+process; needs no privileges`},
 		{name: "netns", servers: true, open: openNamespace, help: `
 a TUN device into a fresh network namespace, with the same
 servers on the sockets of its kernel; Linux, without root`},

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log"
+	"net"
 	"os"
 	"os/exec"
 	"regexp"
@@ -30,12 +31,27 @@ const inheriting = "USERSTACK_TEST_INHERIT"
 // inherit does that, where it can be done.
 var inherit = func() error { return errors.ErrUnsupported }
 
+// resolving in the environment makes the test binary a program that looks its value up with Go's own resolver.
+const resolving = "USERSTACK_TEST_RESOLVE"
+
+func resolve(name string) {
+	addrs, err := (&net.Resolver{PreferGo: true}).LookupHost(context.Background(), name)
+	if err != nil {
+		log.Fatal(err)
+	}
+	fmt.Println(addrs)
+	os.Exit(0)
+}
+
 // exitLeak is the exit status of a command that left a goroutine or a packet behind.
 const exitLeak = 99
 
 func TestMain(m *testing.M) {
 	if os.Getenv(inheriting) != "" {
 		log.Fatal(inherit()) // which does not return otherwise
+	}
+	if name := os.Getenv(resolving); name != "" {
+		resolve(name) // which does not return
 	}
 	if os.Getenv(asCommand) != "" {
 		os.Exit(checkedMain())

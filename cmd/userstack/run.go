@@ -5,14 +5,20 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
+
+	"github.com/userstack/userstack/stack/link/hostnet"
+	"github.com/userstack/userstack/supervise"
 )
 
 // runner has the flags of run, and what it runs.
 type runner struct {
 	net   linkSpec
+	local bool // --host-loopback
+	apart isolationValue
 	env   []string
 	trace string // a file's name, or toStderr
 	stats bool
@@ -29,7 +35,7 @@ func newRun(s *settings) *cobra.Command {
 		GroupID: groupTools,
 		Short:   "run a program on this stack instead of the machine's",
 		Long:    strings.TrimSpace(runManual),
-		Example: `  userstack run --net demo -- curl -s http://10.78.0.1/`,
+		Example: `  userstack run --net demo -- curl -s http://www.demo.test/`,
 		Args:    args(1, -1, "a program to run"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			r.cmd, r.log = cmd, cmd.ErrOrStderr()
@@ -57,12 +63,33 @@ func (r *runner) addFlags(cmd *cobra.Command) {
 	f := cmd.Flags()
 	f.SortFlags = false
 	f.SetInterspersed(false) // what follows the program's name is the program's
-	r.net = linkSpec{kind: linkKinds[0]}
-	f.Var(&r.net, "net", "the network, as for --link")
+	if err := r.net.Set("host"); err != nil {
+		panic(err) // there is no such link: a mistake in this file
+	}
+	f.Var(&r.net, "net", "the network: "+linkNames())
+	f.BoolVar(&r.local, "host-loopback", false, "let the program reach the machine itself: its loopback is at 10.0.2.2 and fd00::2")
+	f.Var(&r.apart, "isolate", "whether the program also gets an empty network namespace: auto, require, off")
 	f.StringVar(&r.trace, "trace", "", "write a line for each call on a socket to standard error, or to a `FILE`")
 	f.Lookup("trace").NoOptDefVal = toStderr
 	f.BoolVar(&r.stats, "stats", false, "print what the program did, on standard error when it has ended")
 	f.Var(list("NAME=VALUE", &r.env, parseEnv), "env", "set a variable in the program's environment (repeatable)")
+}
+
+// isolationValue is the flag --isolate.
+type isolationValue struct{ supervise.Isolation }
+
+// isolations are what --isolate may say, by supervise.Isolation.
+var isolations = [...]string{supervise.IsolateOff: "off", supervise.IsolateAuto: "auto", supervise.IsolateRequire: "require"}
+
+func (v *isolationValue) Type() string   { return "WHEN" }
+func (v *isolationValue) String() string { return isolations[v.Isolation] }
+func (v *isolationValue) Set(text string) error {
+	i := slices.Index(isolations[:], text)
+	if i < 0 {
+		return errors.New("not one of auto, require, off")
+	}
+	v.Isolation = supervise.Isolation(i)
+	return nil
 }
 
 func parseEnv(text string) (string, error) {
@@ -89,8 +116,12 @@ func (r *runner) run(args []string) error {
 	if err != nil {
 		return errors.Join(err, trace.Close())
 	}
-	err = r.supervise(n, p, trace)
-	closeErr := errors.Join(n.Close(), trace.Close())
+	names, err := r.settings.serveNames(r.cmd.Context(), n)
+	if err != nil {
+		return errors.Join(err, n.Close(), trace.Close())
+	}
+	err = r.supervise(n, p, names, trace)
+	closeErr := errors.Join(names.Close(), n.Close(), trace.Close())
 	if closeErr != nil && err != nil { // a file of packets that is not whole, say
 		fmt.Fprintln(r.log, message(r.cmd, closeErr))
 	} else if closeErr != nil {
@@ -101,20 +132,28 @@ func (r *runner) run(args []string) error {
 
 // chooseNet lets --net be --link.
 func (r *runner) chooseNet() error {
-	if !r.cmd.Flag("net").Changed {
-		return nil
-	}
-	if r.cmd.Flag("link").Changed {
+	named, linked := r.cmd.Flag("net").Changed, r.cmd.Flag("link").Changed
+	if named && linked {
 		return usagef("--net and --link are two names of one thing")
 	}
-	r.settings.link = r.net
+	if !linked {
+		r.settings.link = r.net
+	}
+	isHost := r.settings.link.kind.name == "host"
+	if r.local && !isHost {
+		return usagef("--host-loopback is for --net host: no other network leads to the machine's")
+	}
+	if r.local {
+		r.settings.hostLoopback = hostnet.AccessAllowed
+	}
 	return nil
 }
 
 // supervise runs the program to its end. The error is its exit status, if that is not 0.
-func (r *runner) supervise(n *network, p *program, trace *tracer) error {
+func (r *runner) supervise(n *network, p *program, names *nameService, trace *tracer) error {
 	cmd := p.command(n.host)
 	cmd.Adopt = true
+	cmd.Isolation, cmd.Files = r.apart.Isolation, names.files
 	cmd.Env = append(cmd.Environ(), r.env...)
 	if trace != nil {
 		cmd.Trace = trace.event
@@ -125,6 +164,9 @@ func (r *runner) supervise(n *network, p *program, trace *tracer) error {
 		return p.cannotStart(err)
 	}
 	letGo()
+	if lack := cmd.Isolated(); lack != nil && r.settings.verbose > 0 {
+		fmt.Fprintln(r.log, message(r.cmd, lack))
+	}
 	relay.start(cmd.Process, func(rest []int) { r.explain(p, rest) })
 	err := cmd.Wait()
 	if r.stats {

@@ -11,6 +11,7 @@ import (
 	"github.com/userstack/userstack/dnsresolver"
 	"github.com/userstack/userstack/stack"
 	"github.com/userstack/userstack/stack/link"
+	"github.com/userstack/userstack/stack/link/hostnet"
 )
 
 // settings are the flags that every command has: which network, and how to look at it. Zero values leave the choice to
@@ -26,6 +27,8 @@ type settings struct {
 	impair   *link.ImpairConfig
 	pcap     string
 	verbose  int // 1: steps, 2: packets as well
+
+	hostLoopback hostnet.Access // of run
 }
 
 func (s *settings) addFlags(f *pflag.FlagSet) {

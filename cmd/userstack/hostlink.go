@@ -1,0 +1,30 @@
+package main
+
+import (
+	"context"
+
+	"github.com/userstack/userstack/dnsresolver"
+	"github.com/userstack/userstack/stack/link/hostnet"
+)
+
+// openHost makes a link whose other end is the machine's own network, by ordinary sockets.
+func openHost(_ context.Context, _ string, s *settings) (*wire, error) {
+	up, err := hostnet.New(hostnet.Config{MTU: s.mtu, HostLoopback: s.hostLoopback})
+	if err != nil {
+		return nil, err
+	}
+	w := &wire{
+		link:   up.Link(), // which closes the uplink
+		name:   "host0",
+		addrs:  up.Addrs(),
+		uplink: up,
+		about:  "the machine's own network, by its sockets",
+	}
+	for _, r := range up.Routes() {
+		w.gateways = append(w.gateways, r.Gateway)
+	}
+	for _, a := range up.Nameservers() {
+		w.dns = append(w.dns, dnsresolver.Server{Addr: a})
+	}
+	return w, nil
+}

@@ -1,0 +1,147 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/netip"
+	"os"
+	"slices"
+	"strings"
+
+	"github.com/userstack/userstack/dnsresolver/dnsforward"
+	"github.com/userstack/userstack/stack"
+	"github.com/userstack/userstack/stack/sockets"
+)
+
+// resolvConfPath is the file that programs take their nameservers from (resolv.conf(5)).
+const resolvConfPath = "/etc/resolv.conf"
+
+// mostNameservers is how many of the file programs ask: MAXNS of resolv.conf(5).
+const mostNameservers = 3
+
+// A nameService answers programs at the addresses where they look for a nameserver.
+type nameService struct {
+	server *dnsforward.Server
+	files  map[string][]byte // that a program has to see in place of the machine's
+}
+
+// serveNames lets programs on the network find names. They ask the nameservers of the machine's resolv.conf, which the
+// network need not have: where they are the stack's own, or would say something else than what the user chose, a server
+// inside the stack has their addresses and answers from the network's resolver.
+func (s *settings) serveNames(ctx context.Context, n *network) (*nameService, error) {
+	server, err := dnsforward.New(dnsforward.Config{Resolver: n.resolver})
+	if err != nil {
+		return nil, err
+	}
+	names := &nameService{server: server, files: map[string][]byte{}}
+	text, err := os.ReadFile(resolvConfPath)
+	if err != nil {
+		text = nil // then programs ask localhost
+	}
+	servers := nameservers(string(text))
+	if slices.ContainsFunc(servers, needsZone) {
+		names.files[resolvConfPath] = withNameserver(string(text), defaultNameservers[0])
+		servers = append(servers, defaultNameservers...)
+	}
+	for _, a := range servers {
+		if needsZone(a) || !s.intercepts(n, a) {
+			continue
+		}
+		if err := names.listen(ctx, n, a); err != nil {
+			return nil, errors.Join(fmt.Errorf("answering for nameserver %s: %w", a, err), names.Close())
+		}
+	}
+	if s.ownNames(n) {
+		for _, path := range nameSockets {
+			if info, err := os.Stat(path); err == nil && info.Mode().Type() == os.ModeSocket {
+				names.files[path] = nil
+			}
+		}
+	}
+	return names, nil
+}
+
+// nameSockets are where the machine's services answer for names over AF_UNIX: libc asks them before any nameserver
+// (nscd(8), nss-resolve(8)). What they say is of the machine's network.
+var nameSockets = []string{"/run/nscd/socket", "/var/run/nscd/socket", "/run/systemd/resolve/io.systemd.Resolve"}
+
+// ownNames reports whether the network has other names than the machine.
+func (s *settings) ownNames(n *network) bool {
+	return n.uplink == nil || s.dns != nil || s.hosts != ""
+}
+
+// intercepts reports whether we answer at the address of a nameserver: a loopback address is the stack's and not the
+// machine's, and any other is the machine's to answer unless the network has names of its own. An address that the
+// resolver asks itself has to stay what it is.
+func (s *settings) intercepts(n *network, a netip.Addr) bool {
+	for _, server := range n.dns {
+		if server.Addr.Addr() == a {
+			return false
+		}
+	}
+	return a.IsLoopback() || s.ownNames(n)
+}
+
+// needsZone reports whether an address means something on one interface only: one of the machine's.
+func needsZone(a netip.Addr) bool { return a.Zone() != "" || a.IsLinkLocalUnicast() }
+
+// defaultNameservers are who is asked where the file names nobody. glibc and musl know the first only.
+var defaultNameservers = []netip.Addr{netip.AddrFrom4([4]byte{127, 0, 0, 1}), netip.IPv6Loopback()}
+
+// nameservers reads a resolv.conf file as programs do.
+func nameservers(text string) (list []netip.Addr) {
+	for line := range strings.Lines(text) {
+		fields := strings.Fields(line)
+		if len(fields) < 2 || fields[0] != "nameserver" || len(list) == mostNameservers {
+			continue
+		}
+		if a, err := netip.ParseAddr(fields[1]); err == nil && !slices.Contains(list, a.Unmap()) {
+			list = append(list, a.Unmap())
+		}
+	}
+	if list == nil {
+		return defaultNameservers
+	}
+	return list
+}
+
+// withNameserver returns a resolv.conf file with one nameserver in place of all.
+func withNameserver(text string, a netip.Addr) []byte {
+	var b strings.Builder
+	for line := range strings.Lines(text) {
+		if fields := strings.Fields(line); len(fields) == 0 || fields[0] != "nameserver" {
+			b.WriteString(strings.TrimSuffix(line, "\n") + "\n")
+		}
+	}
+	fmt.Fprintf(&b, "nameserver %s\n", a)
+	return []byte(b.String())
+}
+
+// listen answers at an address, which becomes the stack's.
+func (s *nameService) listen(ctx context.Context, n *network, a netip.Addr) error {
+	if !a.IsLoopback() && !slices.ContainsFunc(n.addrs, func(p netip.Prefix) bool { return p.Addr() == a }) {
+		if err := n.stack.AddAddress(stack.LoopbackName, netip.PrefixFrom(a, a.BitLen())); err != nil {
+			return err
+		}
+	}
+	at := netip.AddrPortFrom(a, dnsPort).String()
+	pc, err := n.host.ListenPacket("udp", at)
+	if errors.Is(err, sockets.EADDRINUSE) {
+		return nil // the file has it twice, in two ways of writing
+	}
+	if err != nil {
+		return err
+	}
+	ln, err := n.host.Listen("tcp", at)
+	if err != nil {
+		pc.Close()
+		return err
+	}
+	go s.server.ServePacket(pc) // ends with Close, which waits for both
+	go s.server.Serve(ln)
+	return nil
+}
+
+// Close ends the answering.
+func (s *nameService) Close() error { return s.server.Close() }
