@@ -64,8 +64,8 @@ func TestPatch(t *testing.T) {
 				t.Cleanup(func() { p.Close(); p.Wait() })
 				for _, v := range []string{"4", "6"} {
 					from, to := connect(t, one, two, v)
-					transfer(t, from, to, 1<<20)
-					transfer(t, to, from, 1<<20)
+					transfer(t, from, to, 1<<18)
+					transfer(t, to, from, 1<<18)
 					exchange(t, one, two, v, 0, 1, 1000, 9000)
 				}
 				if near == nil || !left.offload || !right.offload {

@@ -24,7 +24,7 @@ const (
 // DefaultAddrs are the program's addresses where Cmd.Addrs is nil. They are what
 // package hostnet expects at the other end of its link.
 func DefaultAddrs() []netip.Prefix {
-	return []netip.Prefix{netip.MustParsePrefix("10.0.2.100/24"), netip.MustParsePrefix("fd00::100/64")}
+	return []netip.Prefix{netip.MustParsePrefix("10.0.2.15/24"), netip.MustParsePrefix("fd00::15/64")}
 }
 
 // DefaultRoutes are the routes where Cmd.Addrs and Cmd.Routes are nil: by way of
@@ -70,6 +70,12 @@ type Cmd struct {
 	// fails with an error over ENOENT.
 	Files map[string][]byte
 
+	// Drain, if not nil, is called with CommandContext's context, when the
+	// program and all that it started have ended and the uplink has what they
+	// sent: it returns when that is where it should be, and the uplink is closed
+	// then. Wait returns its error if the program ended without one.
+	Drain func(ctx context.Context) error
+
 	uplink stack.LinkEndpoint
 	ctx    context.Context
 	state
@@ -88,7 +94,7 @@ func CommandContext(ctx context.Context, uplink stack.LinkEndpoint, name string,
 	return &Cmd{Cmd: exec.CommandContext(ctx, name, arg...), uplink: uplink, ctx: ctx}
 }
 
-// plan fills in the defaults of a Cmd.
+// device is the configuration of the program's device, with the defaults.
 func (c *Cmd) device() tun.Config {
 	cfg := tun.Config{Name: c.Device, MTU: c.MTU, Addrs: c.Addrs, Routes: c.Routes}
 	if cfg.Name == "" {

@@ -59,7 +59,7 @@ func TestConnect(t *testing.T) {
 			t.Errorf("fetch %s: %q, %v", far, out, err)
 		}
 	}
-	for _, near := range []string{"10.0.2.100:80", "[fd00::100]:80"} {
+	for _, near := range []string{"10.0.2.15:80", "[fd00::15]:80"} {
 		uplink, host := newUplink(t)
 		cmd := program(netns.Command(uplink, ""), "serve", near)
 		out, err := cmd.StdoutPipe()
@@ -248,6 +248,8 @@ func TestDrain(t *testing.T) {
 	}
 	defer l.Close()
 	cmd := program(netns.Command(uplink, ""), "send", "10.0.2.2:80", fmt.Sprint(size))
+	lost := errors.New("lost")
+	cmd.Drain = func(context.Context) error { return lost }
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
@@ -262,8 +264,8 @@ func TestDrain(t *testing.T) {
 	if n, err := io.Copy(io.Discard, conn); n != size || err != nil {
 		t.Errorf("%d of %d bytes, %v", n, size, err)
 	}
-	if err := <-waited; err != nil {
-		t.Error(err)
+	if err := <-waited; !errors.Is(err, lost) {
+		t.Errorf("Wait: %v, want Drain's error", err)
 	}
 }
 

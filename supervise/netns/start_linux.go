@@ -178,8 +178,20 @@ func (c *Cmd) Wait() error {
 		c.network.Kill()
 	} else {
 		c.sockets.drain(c.ctx)
+		err = c.drain(err)
 	}
 	c.release()
+	return err
+}
+
+// drain lets the uplink finish. The program's error goes first.
+func (c *Cmd) drain(err error) error {
+	if c.Drain == nil {
+		return err
+	}
+	if lost := c.Drain(c.ctx); lost != nil && err == nil {
+		return fmt.Errorf("netns: %w", lost)
+	}
 	return err
 }
 
