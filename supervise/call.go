@@ -166,6 +166,21 @@ func (c *call) write(addr uint64, p []byte) error {
 	return nil
 }
 
+// writeAll is write for several places at the cost of one.
+func (c *call) writeAll(segments ...seccomp.Segment) error {
+	if !c.s.listener.Alive(c.n.ID) {
+		return errGone
+	}
+	size := 0
+	for _, s := range segments {
+		size += len(s.Data)
+	}
+	if n, err := seccomp.WriteSegments(int(c.n.TID), segments...); err != nil || n < size {
+		return syscall.EFAULT
+	}
+	return nil
+}
+
 // nonblocking reports whether the program's descriptor has O_NONBLOCK, which is
 // the kernel's to remember.
 func (c *call) nonblocking() bool {

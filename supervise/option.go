@@ -37,24 +37,16 @@ func (c *call) setsockopt() (int64, error) {
 // getsockopt is getsockopt(2).
 func (c *call) getsockopt() (int64, error) {
 	level, name := int(int32(c.arg(1))), int(int32(c.arg(2)))
-	var word [4]byte
-	if err := c.read(c.arg(4), word[:]); err != nil {
+	size, err := c.room(c.arg(4))
+	if err != nil {
 		return 0, err
-	}
-	size := int(int32(binary.NativeEndian.Uint32(word[:])))
-	if size < 0 {
-		return 0, syscall.EINVAL
 	}
 	value, err := c.option(level, name, min(size, mostOption))
 	if err != nil {
 		return 0, err
 	}
 	value = value[:min(len(value), size)]
-	if err := c.write(c.arg(3), value); err != nil {
-		return 0, err
-	}
-	binary.NativeEndian.PutUint32(word[:], uint32(len(value)))
-	return 0, c.write(c.arg(4), word[:])
+	return 0, c.putCut(value, value, c.arg(3), c.arg(4))
 }
 
 // option returns the value of an option, of at most size bytes.

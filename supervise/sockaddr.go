@@ -12,6 +12,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/userstack/userstack/stack/sockets"
+	"github.com/userstack/userstack/supervise/internal/seccomp"
 )
 
 // mostSockaddr is sizeof(struct sockaddr_storage), the most that the kernel
@@ -106,17 +107,29 @@ func (c *call) putSockaddr(a sockets.Sockaddr, addr, length uint64) error {
 
 // putBytes is putSockaddr for any value with a length beside it.
 func (c *call) putBytes(b []byte, addr, length uint64) error {
+	room, err := c.room(length)
+	if err != nil {
+		return err
+	}
+	return c.putCut(b, b[:min(room, len(b))], addr, length)
+}
+
+// room reads how many bytes the program has room for.
+func (c *call) room(length uint64) (int, error) {
 	var word [4]byte
 	if err := c.read(length, word[:]); err != nil {
-		return err
+		return 0, err
 	}
 	room := int(int32(binary.NativeEndian.Uint32(word[:])))
 	if room < 0 {
-		return syscall.EINVAL
+		return 0, syscall.EINVAL
 	}
-	if err := c.write(addr, b[:min(room, len(b))]); err != nil {
-		return err
-	}
-	binary.NativeEndian.PutUint32(word[:], uint32(len(b)))
-	return c.write(length, word[:])
+	return room, nil
+}
+
+// putCut writes what there is room for of a value, and the length of the whole.
+func (c *call) putCut(whole, part []byte, addr, length uint64) error {
+	var word [4]byte
+	binary.NativeEndian.PutUint32(word[:], uint32(len(whole)))
+	return c.writeAll(seccomp.Segment{Addr: addr, Data: part}, seccomp.Segment{Addr: length, Data: word[:]})
 }
