@@ -61,7 +61,7 @@ func (b *blocked) look(l *seccomp.Listener) int {
 		switch {
 		case !l.Alive(w.c.n.ID):
 			w.cancel(errGone)
-		case seccomp.Interrupted(int(w.c.n.TID)):
+		case !w.c.deaf && seccomp.Interrupted(int(w.c.n.TID)):
 			w.cancel(errRestart)
 		}
 	}

@@ -21,6 +21,7 @@ type call struct {
 	h     *handler
 	f     *file // the socket that the call is on
 	dup   int   // a descriptor of ours for the program's end of it, or -1
+	deaf  bool  // to signals: see renew
 	start time.Time
 
 	tracing *tracing // nil unless Cmd.Trace is to hear of the call

@@ -23,6 +23,11 @@ func (c *call) connect() (int64, error) {
 	if st == nil {
 		return c.connectDatagram(a)
 	}
+	if a != nil && st.spent() {
+		if err := c.renew(st); err != nil {
+			return 0, err
+		}
+	}
 	own := c.s.listeners.sweep(a)
 	err = st.sock.Connect(a, sockets.MSG_DONTWAIT)
 	if own && errnoOf(err) == syscall.EINPROGRESS && !c.nonblocking() {

@@ -172,11 +172,21 @@ func refusedChild([]string) {
 	fatal("poll", err)
 	soErr, err := unix.GetsockoptInt(quick, unix.SOL_SOCKET, unix.SO_ERROR)
 	fmt.Printf("poll %#x SO_ERROR %s %v\n", p[0].Revents, errno(syscall.Errno(soErr)), err)
+	l, err = net.Listen("tcp", "127.0.0.1:0")
+	fatal("listen", err)
+	somebody.Port = l.Addr().(*net.TCPAddr).Port
+	fmt.Println("non-blocking again", errno(unix.Connect(quick, somebody)))
+	p[0].Events = unix.POLLOUT
+	_, err = unix.Poll(p, -1)
+	fatal("poll", err)
+	n, err := unix.Write(quick, []byte("x"))
+	fmt.Printf("poll %#x write %d %v\n", p[0].Revents, n, err)
 }
 
 func TestRefused(t *testing.T) {
 	want := "blocking ECONNREFUSED\nagain <nil>\nclosed listener ECONNREFUSED\n" +
-		"non-blocking EINPROGRESS\npoll 0x201d SO_ERROR ECONNREFUSED <nil>"
+		"non-blocking EINPROGRESS\npoll 0x201d SO_ERROR ECONNREFUSED <nil>\n" +
+		"non-blocking again EINPROGRESS\npoll 0x4 write 1 <nil>"
 	if got := says(t, newHost(t), "refused"); got != want {
 		t.Errorf("printed\n%s\nwant\n%s", got, want)
 	}

@@ -22,7 +22,7 @@ type addFD struct {
 	id     uint64
 	flags  uint32
 	source uint32 // a descriptor of ours
-	number uint32 // that the thread's descriptor shall have, with a flag that is not used here
+	number uint32 // that the thread's descriptor shall have, with SECCOMP_ADDFD_FLAG_SETFD
 	open   uint32 // O_CLOEXEC or nothing
 }
 
@@ -76,6 +76,15 @@ func (l *Listener) Install(id uint64, fd int, cloexec bool) (n int, err error) {
 // interrupted but by an answer, so answer it at once.
 func (l *Listener) InstallKeep(id uint64, fd int, cloexec bool) (n int, err error) {
 	return l.install(addFD{id: id, source: uint32(fd), open: openFlags(cloexec)})
+}
+
+// Replace puts a duplicate of a descriptor in the place of one that the thread has, as dup2(2), and leaves its call
+// waiting, as InstallKeep.
+func (l *Listener) Replace(id uint64, fd, number int, cloexec bool) error {
+	_, err := l.install(addFD{
+		id: id, flags: unix.SECCOMP_ADDFD_FLAG_SETFD, source: uint32(fd), number: uint32(number), open: openFlags(cloexec),
+	})
+	return err
 }
 
 func openFlags(cloexec bool) uint32 {

@@ -1,0 +1,76 @@
+//go:build linux && (amd64 || arm64)
+
+package supervise
+
+import (
+	"fmt"
+	"os"
+	"strconv"
+	"strings"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/userstack/userstack/supervise/internal/seccomp"
+)
+
+// renew gives the program a fresh socket in the place of one that cannot be
+// connected again: an AF_UNIX socket that has failed once has failed for good,
+// where a TCP socket may try another time (connect(2)). Only the descriptor that
+// connect is called on gets it. Duplicates and an epoll instance keep the old
+// one.
+//
+// From here on the call cannot be interrupted: see seccomp.Listener.Replace.
+func (c *call) renew(st *stream) error {
+	flags := unix.SOCK_STREAM | unix.SOCK_CLOEXEC
+	if c.nonblocking() {
+		flags |= unix.SOCK_NONBLOCK
+	}
+	fd, name, err := c.s.names.socket(flags)
+	if err != nil {
+		return err
+	}
+	cookie, err := seccomp.Cookie(fd)
+	if err == nil {
+		number := int(int32(c.arg(0)))
+		err = c.s.listener.Replace(c.n.ID, fd, number, closesOnExec(c.n.TID, number))
+	}
+	if err != nil {
+		unix.Close(fd)
+		return err
+	}
+	c.deaf = true
+	unix.Close(c.dup)
+	c.dup = fd
+	c.s.files.remove(st.file)
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	st.cookie, st.name, st.far, st.phase = cookie, name, nil, fresh
+	st.filler, st.shut, st.eof, st.watched, st.err = 0, 0, false, false, nil
+	st.sentAll = make(chan struct{})
+	c.s.files.add(st.file)
+	return nil
+}
+
+// spent reports whether the program's socket has been connected, in vain or to a
+// connection that failed.
+func (st *stream) spent() bool {
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	return st.phase == dead && st.name != ""
+}
+
+// closesOnExec reports whether a descriptor of a thread has FD_CLOEXEC.
+func closesOnExec(tid uint32, fd int) bool {
+	info, err := os.ReadFile(fmt.Sprintf("/proc/%d/fdinfo/%d", tid, fd))
+	if err != nil {
+		return false
+	}
+	for line := range strings.Lines(string(info)) {
+		if value, found := strings.CutPrefix(line, "flags:"); found {
+			flags, err := strconv.ParseUint(strings.TrimSpace(value), 8, 64)
+			return err == nil && flags&syscall.O_CLOEXEC != 0
+		}
+	}
+	return false
+}
