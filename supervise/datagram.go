@@ -103,6 +103,9 @@ func (c *call) datagrams() *datagrams {
 // read stay, as on Linux.
 func (c *call) connectDatagram(a sockets.Sockaddr) (int64, error) {
 	d := c.datagrams()
+	if d == nil {
+		return 0, errNative
+	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.sendQueuedLocked() // to the peer that there was
@@ -148,6 +151,9 @@ func (d *datagrams) leaveLocked(fd int) error {
 // same when it says ENOTCONN.
 func (c *call) shutdownDatagram(how int) (int64, error) {
 	d := c.datagrams()
+	if d == nil {
+		return 0, errNative
+	}
 	if how < unix.SHUT_RD || how > unix.SHUT_RDWR {
 		return 0, syscall.EINVAL
 	}

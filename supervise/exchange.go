@@ -3,6 +3,7 @@
 package supervise
 
 import (
+	"context"
 	"sync"
 	"time"
 
@@ -25,14 +26,14 @@ type exchange struct {
 
 	mu   sync.Mutex
 	last int32
-	byID map[int32]*datagrams
+	byID map[int32]func(events uint32)
 	of   map[*sockets.Socket]*datagrams
 }
 
 // start prepares the exchange for its first socket.
 func (x *exchange) start(s *supervisor) error {
 	x.once.Do(func() {
-		x.byID, x.of = make(map[int32]*datagrams), make(map[*sockets.Socket]*datagrams)
+		x.byID, x.of = make(map[int32]func(uint32)), make(map[*sockets.Socket]*datagrams)
 		if x.err = x.open(s.host); x.err != nil {
 			return
 		}
@@ -73,13 +74,47 @@ func (x *exchange) close() {
 
 // add begins to look after a socket.
 func (x *exchange) add(d *datagrams) {
+	d.id = x.number(d.turn)
 	x.mu.Lock()
-	x.last++
-	d.id = x.last
-	x.byID[d.id], x.of[d.sock] = d, d
+	x.of[d.sock] = d
 	x.mu.Unlock()
 	unix.EpollCtl(x.epoll, unix.EPOLL_CTL_ADD, d.far, &unix.EpollEvent{Fd: d.id})
 	x.poller.Register(d.sock, sockets.POLLIN|sockets.POLLOUT|sockets.EPOLLET)
+}
+
+// number returns the number under which events are for fn. Numbers of
+// descriptors would not do, since they come again.
+func (x *exchange) number(fn func(events uint32)) int32 {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	x.last++
+	x.byID[x.last] = fn
+	return x.last
+}
+
+// await waits for events of a descriptor, or until ctx ends.
+func (x *exchange) await(ctx context.Context, s *supervisor, fd int, events uint32) error {
+	if err := x.start(s); err != nil {
+		return err
+	}
+	come := make(chan struct{}, 1)
+	id := x.number(func(uint32) { notify(come) })
+	defer func() {
+		x.mu.Lock()
+		delete(x.byID, id)
+		x.mu.Unlock()
+	}()
+	err := unix.EpollCtl(x.epoll, unix.EPOLL_CTL_ADD, fd, &unix.EpollEvent{Events: events | unix.EPOLLONESHOT, Fd: id})
+	if err != nil {
+		return err
+	}
+	defer unix.EpollCtl(x.epoll, unix.EPOLL_CTL_DEL, fd, nil)
+	select {
+	case <-come:
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
 }
 
 // remove is the opposite of add. The socket is still open.
@@ -149,10 +184,10 @@ func (x *exchange) outward() {
 				return // stop
 			}
 			x.mu.Lock()
-			d := x.byID[e.Fd]
+			fn := x.byID[e.Fd]
 			x.mu.Unlock()
-			if d != nil {
-				d.turn(e.Events)
+			if fn != nil {
+				fn(e.Events)
 			}
 		}
 		x.deliver() // which may be what was just sent
