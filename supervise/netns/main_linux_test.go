@@ -9,6 +9,7 @@ import (
 	"os"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -94,11 +95,14 @@ func program(cmd *netns.Cmd, name string, args ...string) *netns.Cmd {
 	return cmd
 }
 
+// available asks once.
+var available = sync.OnceValue(netns.Check)
+
 // require skips a test for want of namespaces or devices, or fails it where
 // USERSTACK_REQUIRE says that they must be there.
 func require(t testing.TB) {
 	t.Helper()
-	err := netns.Check()
+	err := available()
 	if err == nil {
 		return
 	}

@@ -114,6 +114,7 @@ func TestOrdinaryUser(t *testing.T) {
 	t.Run("Connect", TestConnect)
 	t.Run("Raw", TestRaw)
 	t.Run("Files", TestFiles)
+	t.Run("Capabilities", testCapabilities)
 	t.Run("Root", func(t *testing.T) {
 		uplink, _ := newUplink(t)
 		cmd := netns.Command(uplink, "sh", "-c", "id -u; ip link set lo down")
@@ -124,12 +125,9 @@ func TestOrdinaryUser(t *testing.T) {
 	})
 }
 
-// TestCapabilities: a program that is not root has two capabilities, and those
+// testCapabilities: a program that is not root has two capabilities, and those
 // only in its namespace.
-func TestCapabilities(t *testing.T) {
-	if testnet.AsNobody(t) {
-		return
-	}
+func testCapabilities(t *testing.T) {
 	uplink, _ := newUplink(t)
 	out, err := netns.Command(uplink, "grep", "^Cap[IPEA]", "/proc/self/status").Output()
 	if err != nil {
