@@ -6,6 +6,7 @@ import (
 	"io"
 	"net"
 	"sync/atomic"
+	"time"
 
 	"gvisor.dev/gvisor/pkg/tcpip"
 	"gvisor.dev/gvisor/pkg/waiter"
@@ -35,7 +36,7 @@ type conn struct {
 	broken atomic.Bool // the network takes no more bytes; what it sent is still delivered
 	ended  atomic.Int32
 
-	inDone, outDone chan struct{} // closed by each direction when it has ended
+	inDone, outDone chan struct{} // closed by each direction when it has moved its last byte
 }
 
 // fail resets both sides.
@@ -49,8 +50,7 @@ func (cn *conn) fail() {
 }
 
 // end is called by each direction when it has ended; the second cleans up.
-func (cn *conn) end(own chan struct{}) {
-	close(own)
+func (cn *conn) end() {
 	if cn.ended.Add(1) < 2 {
 		return
 	}
@@ -65,38 +65,59 @@ func (c *connector) remove(cn *conn) {
 	delete(c.conns, cn)
 }
 
-// outward moves bytes from the stack to the network.
+func isClosed(c <-chan struct{}) bool {
+	select {
+	case <-c:
+		return true
+	default:
+		return false
+	}
+}
+
+// outward is the goroutine that moves bytes from the stack to the network.
 func (cn *conn) outward() {
-	defer cn.end(cn.outDone)
+	defer cn.end()
 	entry, ready := waiter.NewChannelEntry(waiter.ReadableEvents | waiter.EventHUp | waiter.EventErr)
 	cn.queue.EventRegister(&entry)
 	defer cn.queue.EventUnregister(&entry)
+	whole := cn.pumpOut(ready)
+	close(cn.outDone)
+	if isClosed(cn.inDone) {
+		cn.outer.SetReadDeadline(longAgo) // ends watchOuter
+	}
+	if whole {
+		cn.watchInner(ready)
+	}
+}
+
+// longAgo is a deadline that has passed.
+var longAgo = time.Unix(1, 0)
+
+// pumpOut moves bytes until the stack's FIN, which it passes on, and reports
+// whether it came to that.
+func (cn *conn) pumpOut(ready <-chan struct{}) bool {
 	for {
 		switch err := cn.moveOut(); err.(type) {
-		case nil:
+		case nil: // the network takes no more
+			return false
 		case *tcpip.ErrWouldBlock:
 			select {
 			case <-ready:
 			case <-cn.c.u.ctx.Done():
 				cn.fail()
-				return
+				return false
 			}
 		case *tcpip.ErrClosedForReceive:
-			if !cn.broken.Load() && cn.outer.CloseWrite() == nil {
-				cn.watchInner(ready)
-			}
-			return
+			return cn.outer.CloseWrite() == nil
 		default:
 			cn.fail()
-			return
-		}
-		if cn.broken.Load() {
-			return
+			return false
 		}
 	}
 }
 
-// moveOut takes what the stack has sent and writes it to the network.
+// moveOut takes what the stack has sent and writes it to the network, until there
+// is no more or, with a nil error, the network takes no more.
 func (cn *conn) moveOut() tcpip.Error {
 	b := largeBuffers.get()
 	defer largeBuffers.put(b)
@@ -119,10 +140,8 @@ func (cn *conn) moveOut() tcpip.Error {
 // inward delivers that, and then the reset.
 func (cn *conn) breakOff() {
 	cn.broken.Store(true)
-	select {
-	case <-cn.inDone: // all is delivered
+	if isClosed(cn.inDone) { // it has already
 		cn.fail()
-	default:
 	}
 }
 
@@ -146,9 +165,19 @@ func (cn *conn) watchInner(ready <-chan struct{}) {
 	}
 }
 
-// inward moves bytes from the network to the stack.
+// inward is the goroutine that moves bytes from the network to the stack.
 func (cn *conn) inward() {
-	defer cn.end(cn.inDone)
+	defer cn.end()
+	whole := cn.pumpIn()
+	close(cn.inDone)
+	if whole && !isClosed(cn.outDone) {
+		cn.watchOuter()
+	}
+}
+
+// pumpIn moves bytes until the network's FIN, which it passes on, and reports
+// whether it came to that.
+func (cn *conn) pumpIn() bool {
 	entry, ready := waiter.NewChannelEntry(waiter.WritableEvents | waiter.EventHUp | waiter.EventErr)
 	cn.queue.EventRegister(&entry)
 	defer cn.queue.EventUnregister(&entry)
@@ -170,10 +199,10 @@ func (cn *conn) inward() {
 		case err == nil:
 		case errors.Is(err, io.EOF) && !cn.broken.Load():
 			cn.ep.Shutdown(tcpip.ShutdownWrite) // fails only where a reset has come
-			return
+			return true
 		default:
 			cn.fail()
-			return
+			return false
 		}
 	}
 }

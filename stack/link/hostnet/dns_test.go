@@ -91,6 +91,13 @@ func TestDNSFailover(t *testing.T) {
 	if got := lookup(t, h, "tcp", server); got != "192.0.2.9" {
 		t.Error("by TCP: ", got)
 	}
+	for tries := 0; ; tries++ { // as a resolver does
+		if got := lookup(t, h, "udp", server); got == "192.0.2.9" {
+			break
+		} else if tries == 2 {
+			t.Fatal("by UDP: ", got)
+		}
+	}
 }
 
 func TestNameserverChoice(t *testing.T) {

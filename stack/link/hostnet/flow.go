@@ -4,6 +4,7 @@ import (
 	"net"
 	"net/netip"
 	"sync"
+	"syscall"
 	"time"
 
 	"gvisor.dev/gvisor/pkg/tcpip"
@@ -17,18 +18,28 @@ type flowKey struct {
 	src   netip.AddrPort
 }
 
+// A socket is one of the machine's for datagrams.
+type socket interface {
+	net.PacketConn
+	syscall.Conn
+}
+
 // A flow is a socket of the stack's and its counterpart of the machine's.
 type flow struct {
 	key    flowKey
-	sock   *net.UDPConn
+	sock   socket
 	idle   time.Duration
-	pinned bool // published: lives as long as the uplink
+	pinned bool   // published: lives as long as the uplink
+	raw    bool   // of echo: a raw socket
+	ident  uint16 // of raw ones: the identifier outside
+	peers  peers  // of published ones
 
 	// What was judged last, and until when that holds; the goroutine that
 	// delivers packets has these alone.
 	to, target netip.AddrPort
 	verdict    verdict
 	until      time.Time
+	whole      bool // routers have been asked not to fragment
 
 	used time.Time // guarded by flowTable.mu
 }
@@ -68,6 +79,9 @@ func (t *flowTable) add(f *flow, receive func(*flow)) bool {
 	if t.flows == nil {
 		f.sock.Close()
 		return false
+	}
+	if old := t.flows[f.key]; old != nil { // what is published takes the place of what is not
+		t.drop(old)
 	}
 	if len(t.flows) >= t.u.cfg.MaxFlows {
 		t.evict()

@@ -37,7 +37,9 @@ type connector struct {
 
 	mu    sync.Mutex
 	dials map[stack.TransportEndpointID]*dial
-	conns map[*conn]struct{}
+	conns map[*conn]struct{} // nil once closed
+
+	listeners []net.Listener // published
 }
 
 // A dial is a connection that the machine is making for the stack. It stays in
@@ -209,16 +211,17 @@ func (c *connector) establish(d *dial, outer *net.TCPConn) {
 		reset(outer)
 		return
 	}
+	c.join(ep, &queue, outer)
+}
+
+// join makes a connection of the gateway and one of the machine two halves of
+// one.
+func (c *connector) join(ep endpoint, queue *waiter.Queue, outer *net.TCPConn) {
 	ep.SocketOptions().SetKeepAlive(true)
 	for _, opt := range keepalive {
 		ep.SetSockOpt(opt)
 	}
 	ep.SocketOptions().SetDelayOption(false) // the sender has gathered what it wanted to
-	c.splice(ep, &queue, outer)
-}
-
-// splice joins a connection of the gateway with one of the machine.
-func (c *connector) splice(ep endpoint, queue *waiter.Queue, outer *net.TCPConn) {
 	cn := &conn{c: c, ep: ep, queue: queue, outer: outer, inDone: make(chan struct{}), outDone: make(chan struct{})}
 	c.mu.Lock()
 	if c.conns == nil { // the uplink is closing
@@ -250,9 +253,12 @@ func (c *connector) count() (conns, dials int) {
 // closing refuses what is new and resets what is old.
 func (c *connector) closing() {
 	c.mu.Lock()
-	conns := c.conns
-	c.conns, c.dials = nil, nil
+	conns, listeners := c.conns, c.listeners
+	c.conns, c.dials, c.listeners = nil, nil, nil
 	c.mu.Unlock()
+	for _, l := range listeners {
+		l.Close()
+	}
 	for cn := range conns {
 		cn.fail()
 	}

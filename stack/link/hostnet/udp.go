@@ -1,13 +1,13 @@
 package hostnet
 
 import (
-	"errors"
 	"net"
 	"net/netip"
-	"os"
+	"syscall"
 	"time"
 
 	"gvisor.dev/gvisor/pkg/tcpip/stack"
+	"gvisor.dev/gvisor/pkg/tcpip/transport/icmp"
 	"gvisor.dev/gvisor/pkg/tcpip/transport/udp"
 )
 
@@ -19,6 +19,8 @@ const receiveBuffer = 1 << 20
 func (t *flowTable) init(u *Uplink) {
 	t.u, t.flows = u, map[flowKey]*flow{}
 	u.gw.SetTransportProtocolHandler(udp.ProtocolNumber, u.handleUDP)
+	u.gw.SetTransportProtocolHandler(icmp.ProtocolNumber4, u.handleEcho)
+	u.gw.SetTransportProtocolHandler(icmp.ProtocolNumber6, u.handleEcho)
 }
 
 // handleUDP takes a datagram of the stack's. Netstack calls it from the
@@ -29,38 +31,59 @@ func (u *Uplink) handleUDP(id stack.TransportEndpointID, pkt *stack.PacketBuffer
 	}
 	from, to := ends(id)
 	k := flowKey{proto: udp.ProtocolNumber, src: from, dns: to.Port() == portDNS && u.isDNS(to.Addr())}
-	f := u.udp.get(k)
-	if f == nil || f.to != to || time.Now().After(f.until) {
-		target, v := u.judge(u.ctx, "udp", to)
-		if why := reasonTo(v); why != silent {
-			u.reject(from.Addr(), quote(pkt), why)
-			return true
-		}
-		if v == ignore {
-			return true
-		}
-		if f == nil {
-			if f = u.openUDP(k); f == nil {
-				u.stats.datagramsLost.Add(1)
-				return true
-			}
-		}
-		f.to, f.target, f.verdict, f.until = to, target, v, time.Now().Add(ownLife)
+	f := u.route(k, to, pkt)
+	if f == nil {
+		return true
 	}
 	b := datagrams.get()
 	defer datagrams.put(b)
-	payload := payloadOf(pkt, *b)
-	target := f.target
-	if f.verdict == toDNS {
-		target = u.dns.choose()
-	}
-	if why := u.sendOut(f, target, payload); why != silent {
-		if f.verdict == toDNS {
-			u.dns.failed(target)
-		}
-		u.reject(from.Addr(), quote(pkt), why)
-	}
+	u.sendOut(f, pkt, payloadOf(pkt, *b))
 	return true
+}
+
+// route returns the flow for a packet, with what was judged of its destination.
+// It returns nil for a packet that does not leave, and tells the stack.
+func (u *Uplink) route(k flowKey, to netip.AddrPort, pkt *stack.PacketBuffer) *flow {
+	f := u.udp.get(k)
+	now := time.Now()
+	if f == nil || f.to != to || now.After(f.until) {
+		target, v := u.resolve(f, k, to)
+		if v != forward && v != toDNS {
+			u.reject(k.src.Addr(), quote(pkt), reasonTo(v))
+			return nil
+		}
+		if f == nil {
+			f = u.openFlow(k)
+		}
+		if f == nil {
+			u.stats.datagramsLost.Add(1)
+			return nil
+		}
+		f.to, f.target, f.verdict, f.until = to, target, v, now.Add(ownLife)
+	}
+	if ttl, _, _ := netFields(pkt); ttl <= 1 && f.verdict == forward && !f.target.Addr().IsLoopback() {
+		u.reject(k.src.Addr(), quote(pkt), timeExceeded)
+		return nil
+	}
+	return f
+}
+
+// resolve is judge that lets published sockets answer whoever has come.
+func (u *Uplink) resolve(f *flow, k flowKey, to netip.AddrPort) (netip.AddrPort, verdict) {
+	if f != nil && f.pinned {
+		if client, ok := f.peers.find(to); ok {
+			return client, forward
+		}
+	}
+	return u.judge(u.ctx, networkOf(k), to)
+}
+
+// networkOf is what Config.Policy is told.
+func networkOf(k flowKey) string {
+	if k.proto == udp.ProtocolNumber {
+		return "udp"
+	}
+	return "icmp"
 }
 
 // reasonTo returns what a verdict tells the stack, for packets that are not TCP's.
@@ -76,81 +99,118 @@ func reasonTo(v verdict) reason {
 	return silent
 }
 
-// openUDP returns a new flow, or nil if there is no socket for it: then the
+// openFlow returns a new flow, or nil if there is no socket for it: then the
 // datagram is lost as by a router that has no room.
-func (u *Uplink) openUDP(k flowKey) *flow {
-	idle := u.cfg.UDPIdle
-	if k.dns {
-		idle = u.cfg.DNSIdle
+func (u *Uplink) openFlow(k flowKey) *flow {
+	f := &flow{key: k}
+	var err error
+	switch {
+	case k.proto != udp.ProtocolNumber:
+		f.idle = u.cfg.EchoIdle
+		err = u.openEcho(f)
+	case k.dns:
+		f.idle = u.cfg.DNSIdle
+		f.sock, err = u.listenUDP("udp", ":0") // a nameserver may be of either family
+	case k.src.Addr().Is4():
+		f.idle = u.cfg.UDPIdle
+		f.sock, err = u.listenUDP("udp4", ":0")
+	default:
+		f.idle = u.cfg.UDPIdle
+		f.sock, err = u.listenUDP("udp6", ":0")
 	}
-	network := "udp6"
-	if k.src.Addr().Is4() {
-		network = "udp4"
-	}
-	if k.dns {
-		network = "udp" // a nameserver may be of either family
-	}
-	lc := net.ListenConfig{Control: u.cfg.Control}
-	pc, err := lc.ListenPacket(u.ctx, network, ":0")
 	if err != nil {
-		u.cfg.Logger.Warn("no socket for a UDP flow", "from", k.src, "why", err)
+		u.cfg.Logger.Warn("no socket for a flow", "network", networkOf(k), "from", k.src, "why", err)
 		return nil
 	}
-	f := &flow{key: k, sock: pc.(*net.UDPConn), idle: idle}
-	f.sock.SetReadBuffer(receiveBuffer) // less is slower, not wrong
-	if !u.udp.add(f, u.receiveUDP) {
+	if !u.udp.add(f, u.receiveFlow) {
 		return nil
 	}
 	return f
 }
 
-// sendOut writes a datagram to the network.
-func (u *Uplink) sendOut(f *flow, to netip.AddrPort, payload []byte) reason {
-	if !to.IsValid() {
-		return silent
+// listenUDP opens a socket of the machine.
+func (u *Uplink) listenUDP(network, address string) (*net.UDPConn, error) {
+	lc := net.ListenConfig{Control: func(network, address string, c syscall.RawConn) error {
+		if err := askForErrors(c); err != nil {
+			return err
+		}
+		if u.cfg.Control == nil {
+			return nil
+		}
+		return u.cfg.Control(network, address, c)
+	}}
+	pc, err := lc.ListenPacket(u.ctx, network, address)
+	if err != nil {
+		return nil, err
 	}
-	_, err := f.sock.WriteToUDPAddrPort(payload, to)
-	if err == nil {
-		u.stats.datagramsOut.Add(1)
-		return silent
-	}
-	u.stats.datagramsLost.Add(1)
-	return reasonOf(err)
+	c := pc.(*net.UDPConn)
+	c.SetReadBuffer(receiveBuffer) // less is slower, not wrong
+	return c, nil
 }
 
-// receiveUDP is the goroutine of a flow: it hands the stack what comes from the
-// network, and ends the flow when it has been idle for long enough.
-func (u *Uplink) receiveUDP(f *flow) {
-	defer f.sock.Close()
-	b := datagrams.get()
-	defer datagrams.put(b)
-	left, alive := f.idle, true
-	for {
-		f.sock.SetReadDeadline(time.Now().Add(left))
-		n, from, err := f.sock.ReadFromUDPAddrPort(*b)
-		switch {
-		case err == nil:
-			u.udp.touch(f)
-			u.receivedUDP(f, netip.AddrPortFrom(from.Addr().Unmap(), from.Port()), (*b)[:n])
-		case errors.Is(err, os.ErrDeadlineExceeded):
-			if left, alive = u.udp.remaining(f); !alive {
-				return
-			}
-		case errors.Is(err, net.ErrClosed):
+// sendOut writes a datagram to the network.
+func (u *Uplink) sendOut(f *flow, pkt *stack.PacketBuffer, payload []byte) {
+	to := f.target
+	if f.verdict == toDNS {
+		if to = u.dns.choose(); !to.IsValid() {
 			return
 		}
 	}
-}
-
-// receivedUDP hands the stack a datagram, under the address by which it knows
-// the sender.
-func (u *Uplink) receivedUDP(f *flow, from netip.AddrPort, payload []byte) {
-	from, ok := u.known(f, from)
-	if !ok {
+	ttl, tos, whole := netFields(pkt)
+	err := f.send(payload, to, outgoing{ttl: ttl - 1, tos: tos, whole: whole && f.key.src.Addr().Is4()})
+	if err == nil {
+		u.stats.datagramsOut.Add(1)
 		return
 	}
+	u.stats.datagramsLost.Add(1)
+	why := reasonOf(err)
+	if f.verdict == toDNS {
+		u.dns.failed(to)
+	}
+	if why != tooBig { // the error queue has the size that fits
+		u.reject(f.key.src.Addr(), quote(pkt), why)
+	}
+}
+
+// outgoing is what the stack asked of the IP header of a datagram.
+type outgoing struct {
+	ttl, tos uint8
+	whole    bool // not to be fragmented
+}
+
+// receiveFlow is the goroutine of a flow: it hands the stack what comes from the
+// network, and ends the flow when it has been idle for long enough.
+func (u *Uplink) receiveFlow(f *flow) {
+	defer f.sock.Close()
+	for left, alive := f.idle, true; alive; left, alive = u.udp.remaining(f) {
+		if f.pinned {
+			f.sock.SetReadDeadline(time.Time{})
+		} else {
+			f.sock.SetReadDeadline(time.Now().Add(left))
+		}
+		u.receive(f) // until the deadline, or the end
+	}
+}
+
+// received hands the stack a datagram, under the address by which it knows the
+// sender.
+func (u *Uplink) received(f *flow, from netip.AddrPort, e envelope, payload []byte) {
+	from = netip.AddrPortFrom(from.Addr().Unmap(), from.Port())
+	u.udp.touch(f)
+	if f.pinned {
+		from = f.peers.heard(u, f, from)
+	} else {
+		var ok bool
+		if from, ok = u.known(f, from); !ok {
+			return
+		}
+	}
 	u.stats.datagramsIn.Add(1)
-	u.sendUDP(from, f.key.src, envelope{}, payload)
+	if f.key.proto == udp.ProtocolNumber {
+		u.sendUDP(from, f.key.src, e, payload)
+		return
+	}
+	u.receivedEcho(f, from.Addr(), e, payload)
 }
 
 // known returns the address by which the stack knows a peer, and false for one
@@ -159,18 +219,21 @@ func (u *Uplink) known(f *flow, from netip.AddrPort) (netip.AddrPort, bool) {
 	v4 := f.key.src.Addr().Is4()
 	switch a := from.Addr(); {
 	case f.key.dns:
-		return netip.AddrPortFrom(f.askedAddr(u), portDNS), u.dns.answered(from)
+		return netip.AddrPortFrom(u.dnsFor(v4), portDNS), u.dns.answered(from)
 	case a.Is4() != v4:
 		return from, false
 	case a.IsLoopback():
 		return netip.AddrPortFrom(u.gatewayFor(v4), from.Port()), u.cfg.HostLoopback == AccessAllowed
-	case u.cfg.Addr4.Contains(a) || u.cfg.Addr6.Contains(a) || !routable(a):
+	case u.onLink(a) || !routable(a):
 		return from, false // it would be taken for one of the link's own
 	case u.own.has(a):
 		return from, u.cfg.HostLoopback == AccessAllowed
 	}
 	return from, true
 }
+
+// onLink reports whether an address is of the networks of the link.
+func (u *Uplink) onLink(a netip.Addr) bool { return u.cfg.Addr4.Contains(a) || u.cfg.Addr6.Contains(a) }
 
 // gatewayFor returns the gateway's address of a family.
 func (u *Uplink) gatewayFor(v4 bool) netip.Addr {
@@ -180,14 +243,13 @@ func (u *Uplink) gatewayFor(v4 bool) netip.Addr {
 	return u.cfg.Gateway6
 }
 
-// isDNS reports whether a is one of the DNS addresses.
-func (u *Uplink) isDNS(a netip.Addr) bool { return a == u.cfg.DNS4 || a == u.cfg.DNS6 }
-
-// askedAddr returns the DNS address that answers of a flow come from: the one of
-// the stack's own family.
-func (f *flow) askedAddr(u *Uplink) netip.Addr {
-	if f.key.src.Addr().Is4() {
+// dnsFor returns the DNS address of a family.
+func (u *Uplink) dnsFor(v4 bool) netip.Addr {
+	if v4 {
 		return u.cfg.DNS4
 	}
 	return u.cfg.DNS6
 }
+
+// isDNS reports whether a is one of the DNS addresses.
+func (u *Uplink) isDNS(a netip.Addr) bool { return a == u.cfg.DNS4 || a == u.cfg.DNS6 }
