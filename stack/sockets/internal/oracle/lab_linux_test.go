@@ -152,9 +152,10 @@ const (
 	// defaultPatience is how long the two sides may differ: longer than a delayed ACK and a retransmitted SYN.
 	defaultPatience = 3 * time.Second
 
-	// reruns are tries to see a difference again. One that does not show again is logged, and fails only a soak: the
-	// machine may have been too busy for longer than patience.
-	reruns = 2
+	// reruns are tries to see a difference again, with longPatience times the patience. One that does not show again is
+	// logged, and fails only a soak: the machine may have been too busy for longer than patience.
+	reruns       = 2
+	longPatience = 10
 
 	// blockingPatience is how long a call in blocking mode waits for what may never come.
 	blockingPatience = 20 * time.Millisecond
@@ -208,8 +209,9 @@ type run struct {
 	family, state string
 	o, k          driver
 	permits       *permits
-	diffs         []difference // those that are not permitted
-	permitted     bool         // one was: what follows it may differ as well
+	patience      time.Duration // how long the two sides may differ
+	diffs         []difference  // those that are not permitted
+	permitted     bool          // one was: what follows it may differ as well
 }
 
 // allow reports whether a difference is permitted, and notes that there was one.
@@ -239,7 +241,7 @@ func (r *run) step(s step) bool {
 		}
 		return false
 	}
-	limit := *patience
+	limit := r.patience
 	if !again[o] && !again[k] {
 		limit = 0
 	}
@@ -253,7 +255,7 @@ func (r *run) step(s step) bool {
 // settle waits until every socket looks the same on both sides.
 func (r *run) settle(s step) bool {
 	var d difference
-	if await(*patience, func() bool {
+	if await(r.patience, func() bool {
 		o, k := r.o.look(), r.k.look()
 		if len(o) != len(k) {
 			d = difference{r.family, r.state, s, "open sockets", fmt.Sprint(len(o)), fmt.Sprint(len(k))}
@@ -321,15 +323,15 @@ func (l *labs) renew() {
 }
 
 // confirm runs a program, and again when the sides differ, and returns the differences if they show twice.
-func (l *labs) confirm(t *testing.T, what string, run func(*lab) []difference) (diffs []difference) {
+func (l *labs) confirm(t *testing.T, what string, run func(l *lab, patience time.Duration) []difference) (diffs []difference) {
 	t.Helper()
-	l.do(func(l *lab) { diffs = run(l) })
+	l.do(func(l *lab) { diffs = run(l, *patience) })
 	if len(diffs) == 0 || os.Getenv(soakVariable) != "" {
 		return diffs
 	}
 	first := diffs
 	for range reruns {
-		l.do(func(l *lab) { diffs = run(l) })
+		l.do(func(l *lab) { diffs = run(l, longPatience**patience) })
 		if len(diffs) > 0 {
 			return diffs
 		}

@@ -57,8 +57,8 @@ func TestSequences(t *testing.T) {
 		wg.Go(func() {
 			for n := taken.Add(1); more(n) && !t.Failed(); n = taken.Add(1) {
 				s := generate(first + n - 1)
-				diffs := labs.confirm(t, fmt.Sprint("seed ", s.seed), func(l *lab) []difference {
-					ran, diffs := s.run(l, &allowed)
+				diffs := labs.confirm(t, fmt.Sprint("seed ", s.seed), func(l *lab, patience time.Duration) []difference {
+					ran, diffs := s.run(l, patience, &allowed)
 					steps.Add(uint64(ran))
 					return diffs
 				})
@@ -84,11 +84,11 @@ type sequence struct {
 
 // run returns how many steps it ran and how the sides differed. A permitted difference ends it: what follows may differ
 // as well.
-func (s sequence) run(l *lab, allowed *atomic.Uint64) (int, []difference) {
+func (s sequence) run(l *lab, patience time.Duration, allowed *atomic.Uint64) (int, []difference) {
 	o, k := l.drivers(s.family)
 	defer o.close()
 	defer k.close()
-	r := &run{family: s.family, state: "sequence", o: o, k: k, permits: sequencePermits}
+	r := &run{family: s.family, state: "sequence", o: o, k: k, permits: sequencePermits, patience: patience}
 	ran := r.program(s.program)
 	if r.permitted {
 		allowed.Add(1)
@@ -102,7 +102,7 @@ func once(t *testing.T, s sequence, labs *labs) {
 	var allowed atomic.Uint64
 	var n int
 	var diffs []difference
-	labs.do(func(l *lab) { n, diffs = s.run(l, &allowed) })
+	labs.do(func(l *lab) { n, diffs = s.run(l, *patience, &allowed) })
 	t.Logf("%d of %d steps, %d permitted differences: %s: %v", n, len(s.program), allowed.Load(), s.family, s.program)
 	if len(diffs) > 0 {
 		tell(t, s, labs, diffs[0])
@@ -122,7 +122,7 @@ func (s sequence) shrink(labs *labs, want difference) program {
 	fails := func(p program) bool {
 		var ignored atomic.Uint64
 		var diffs []difference
-		labs.do(func(l *lab) { _, diffs = sequence{family: s.family, program: p}.run(l, &ignored) })
+		labs.do(func(l *lab) { _, diffs = sequence{family: s.family, program: p}.run(l, *patience, &ignored) })
 		return len(diffs) > 0 && diffs[0].what == want.what && diffs[0].step.op() == want.step.op() &&
 			diffs[0].ours == want.ours && diffs[0].kernel == want.kernel
 	}

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 )
 
 // A situation is a program that brings the socket s, and where it has one its peer p, into a state.
@@ -196,7 +197,9 @@ func TestSituations(t *testing.T) {
 				if enough {
 					return
 				}
-				diffs := labs.confirm(t, c.kind+" "+c.family, func(l *lab) []difference { return c.run(l, permits) })
+				diffs := labs.confirm(t, c.kind+" "+c.family, func(l *lab, patience time.Duration) []difference {
+					return c.run(l, patience, permits)
+				})
 				mu.Lock()
 				for _, d := range diffs {
 					found = append(found, d.String())
@@ -225,11 +228,11 @@ func sample(cells []cell) []cell {
 	return some
 }
 
-func (c cell) run(l *lab, permits *permits) []difference {
+func (c cell) run(l *lab, patience time.Duration, permits *permits) []difference {
 	o, k := l.drivers(c.family)
 	defer o.close()
 	defer k.close()
-	r := &run{family: c.kind + " " + c.family, state: c.situation.name, o: o, k: k, permits: permits}
+	r := &run{family: c.kind + " " + c.family, state: c.situation.name, o: o, k: k, permits: permits, patience: patience}
 	if p := parse(c.situation.setup); r.program(p) < len(p) {
 		return r.diffs
 	}
