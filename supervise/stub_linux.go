@@ -16,6 +16,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/userstack/userstack/internal/userns"
 	"github.com/userstack/userstack/supervise/internal/seccomp"
 )
 
@@ -144,7 +145,7 @@ func (s *stub) placed(files map[string][]byte) error {
 	}
 	errno, err := s.report()
 	if err == nil && errno != 0 {
-		err = syscall.Errno(errno)
+		err = userns.Blame(syscall.Errno(errno))
 	}
 	if err != nil {
 		return fmt.Errorf("supervise: private files: %w", err)

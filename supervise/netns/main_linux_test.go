@@ -115,11 +115,20 @@ func require(t testing.TB) {
 // newUplink returns a link to a host with 10.0.2.2 and fd00::2.
 func newUplink(t testing.TB) (gstack.LinkEndpoint, *sockets.Host) {
 	t.Helper()
+	return newUplinkTo(t, "10.0.2.2/24", "fd00::2/64")
+}
+
+// newUplinkTo returns a link to a host with some addresses.
+func newUplinkTo(t testing.TB, addrs ...string) (gstack.LinkEndpoint, *sockets.Host) {
+	t.Helper()
 	require(t)
+	nic := stack.NIC{}
+	for _, a := range addrs {
+		nic.Addrs = append(nic.Addrs, netip.MustParsePrefix(a))
+	}
 	uplink, far := link.NewPipe(link.PipeConfig{GSOMaxSize: link.MaxGSOSize, MTU: 65520})
-	s, err := stack.New(stack.Config{NICs: []stack.NIC{{Link: far, Addrs: []netip.Prefix{
-		netip.MustParsePrefix("10.0.2.2/24"), netip.MustParsePrefix("fd00::2/64"),
-	}}}})
+	nic.Link = far
+	s, err := stack.New(stack.Config{NICs: []stack.NIC{nic}})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -59,8 +59,9 @@ func TestConnect(t *testing.T) {
 			t.Errorf("fetch %s: %q, %v", far, out, err)
 		}
 	}
+	// The clients are far away, as those of a published port are.
 	for _, near := range []string{"10.0.2.15:80", "[fd00::15]:80"} {
-		uplink, host := newUplink(t)
+		uplink, host := newUplinkTo(t, "203.0.113.9/32", "2001:db8::9/128")
 		cmd := program(netns.Command(uplink, ""), "serve", near)
 		out, err := cmd.StdoutPipe()
 		if err != nil {
