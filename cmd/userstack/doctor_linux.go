@@ -12,6 +12,8 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/userstack/userstack/supervise"
+	"github.com/userstack/userstack/supervise/netns"
 	"github.com/userstack/userstack/tun"
 	"github.com/userstack/userstack/tun/namespace"
 )
@@ -24,7 +26,8 @@ func machineFindings() []finding {
 		checkNamespace(),
 		checkOffload(),
 		checkNetAdmin(),
-		checkNotify(),
+		checkRun(),
+		checkRunNamespace(),
 		checkPing(),
 	}
 }
@@ -33,8 +36,10 @@ func machineFindings() []finding {
 const (
 	costDevice    = "--link netns, tun: and tap:; the demo has no kernel at its other end"
 	costNamespace = "--link netns; the demo has no kernel at its other end; --link tun: needs root"
-	costNotify    = "running other programs on this stack, which is to come (\"userstack run\")"
-	costPing      = "pings through the machine's own network, which are to come with \"userstack run\"; pings over a TUN device work"
+	costRun       = "running other programs on this stack"
+	costPing      = "pings from --link host and \"userstack run\" to the machine's own network; those over a TUN device work"
+
+	costRunNamespace = "running programs that need io_uring, packet sockets, urgent data or 32 bits"
 )
 
 func checkKernel() finding {
@@ -160,18 +165,21 @@ func effective(capability uint) (bool, error) {
 	return false, errors.New("/proc/self/status has no CapEff")
 }
 
-func checkNotify() finding {
-	f := finding{Thing: "seccomp user notification", Verdict: good}
-	actions, err := os.ReadFile("/proc/sys/kernel/seccomp/actions_avail")
-	switch {
-	case err != nil:
-		f.Verdict, f.Found = unknown, err.Error()
-		f.Cost, f.Remedy = costNotify, "a kernel with CONFIG_SECCOMP_FILTER"
-	case !strings.Contains(string(actions), "user_notif"):
-		f.Verdict, f.Found = lacking, "the kernel does not offer it"
-		f.Cost, f.Remedy = costNotify, "Linux 5.9 or later"
-	default:
-		f.Found = "the kernel offers it"
+// checkRun tries what run needs, in its two ways.
+func checkRun() finding {
+	f := finding{Thing: "userstack run", Verdict: good, Found: "this user can run programs on the stack"}
+	if err := supervise.Check(); err != nil {
+		f.Verdict, f.Found, f.Cost = lacking, plain(err), costRun
+		f.Remedy = "as said; or \"userstack run --mode netns\", where the next line has it"
+	}
+	return f
+}
+
+func checkRunNamespace() finding {
+	f := finding{Thing: "userstack run --mode netns", Verdict: good, Found: "this user can run programs in a network namespace"}
+	if err := netns.Check(); err != nil {
+		f.Verdict, f.Found, f.Cost = lacking, plain(err), costRunNamespace
+		f.Remedy = "the same as for what is missing above"
 	}
 	return f
 }

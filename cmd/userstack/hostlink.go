@@ -7,6 +7,9 @@ import (
 	"github.com/userstack/userstack/stack/link/hostnet"
 )
 
+// hostLink is the name of the link to the machine's own network, which run takes unless told otherwise.
+const hostLink = "host"
+
 // openHost makes a link whose other end is the machine's own network, by ordinary sockets.
 func openHost(_ context.Context, _ string, s *settings) (*wire, error) {
 	up, err := hostnet.New(hostnet.Config{MTU: s.mtu, HostLoopback: s.hostLoopback})

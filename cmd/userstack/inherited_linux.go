@@ -47,3 +47,21 @@ func letGo() {
 		unix.Dup3(null, fd, 0)
 	}
 }
+
+// privileges names what a file gives whoever executes it (execve(2), capabilities(7)), or "" for nothing.
+func privileges(path string) string {
+	var st unix.Stat_t
+	if err := unix.Stat(path, &st); err != nil {
+		return ""
+	}
+	switch {
+	case st.Mode&unix.S_ISUID != 0 && int(st.Uid) != os.Geteuid():
+		return "the privileges of its owner (set-user-ID)"
+	case st.Mode&unix.S_ISGID != 0 && st.Mode&unix.S_IXGRP != 0 && int(st.Gid) != os.Getegid():
+		return "the privileges of its group (set-group-ID)"
+	}
+	if n, err := unix.Getxattr(path, "security.capability", nil); err == nil && n > 0 && os.Geteuid() != 0 {
+		return "capabilities"
+	}
+	return ""
+}

@@ -56,7 +56,7 @@ func init() {
 		{name: "demo", servers: true, open: openMemory, help: `
 a network inside this process, with DNS, web and echo servers
 for the names below demo.test; needs nothing`},
-		{name: "host", open: openHost, help: `
+		{name: hostLink, open: openHost, help: `
 the machine's own network, through ordinary sockets of this
 process; needs no privileges`},
 		{name: "netns", servers: true, open: openNamespace, help: `

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -32,11 +33,20 @@ type network struct {
 
 // open makes the network that the settings describe. What is said on verbose goes to log.
 func (s *settings) open(ctx context.Context, log io.Writer) (*network, error) {
-	w, err := s.link.kind.open(ctx, s.link.arg, s)
+	w, err := s.openWire(ctx)
 	if err != nil {
-		return nil, fmt.Errorf("--link %s: %w", &s.link, err)
+		return nil, err
 	}
 	return s.build(w, log)
+}
+
+// openWire makes the link that the settings choose.
+func (s *settings) openWire(ctx context.Context) (*wire, error) {
+	w, err := s.link.kind.open(ctx, s.link.arg, s)
+	if err != nil {
+		return nil, fmt.Errorf("%s %s: %w", cmp.Or(s.linkFlag, "--link"), &s.link, err)
+	}
+	return w, nil
 }
 
 // build makes a network on a wire, which it owns.

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -10,7 +9,6 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/userstack/userstack/stack/link/hostnet"
 	"github.com/userstack/userstack/supervise"
 )
 
@@ -19,6 +17,7 @@ type runner struct {
 	net   linkSpec
 	local bool // --host-loopback
 	apart isolationValue
+	mode  modeValue
 	env   []string
 	trace string // a file's name, or toStderr
 	stats bool
@@ -63,16 +62,38 @@ func (r *runner) addFlags(cmd *cobra.Command) {
 	f := cmd.Flags()
 	f.SortFlags = false
 	f.SetInterspersed(false) // what follows the program's name is the program's
-	if err := r.net.Set("host"); err != nil {
+	if err := r.net.Set(hostLink); err != nil {
 		panic(err) // there is no such link: a mistake in this file
 	}
 	f.Var(&r.net, "net", "the network: "+linkNames())
 	f.BoolVar(&r.local, "host-loopback", false, "let the program reach the machine itself: its loopback is at 10.0.2.2 and fd00::2")
+	f.Var(&r.mode, "mode", "how: seccomp, or netns for what only sockets of the kernel can do")
 	f.Var(&r.apart, "isolate", "whether the program also gets an empty network namespace: auto, require, off")
 	f.StringVar(&r.trace, "trace", "", "write a line for each call on a socket to standard error, or to a `FILE`")
 	f.Lookup("trace").NoOptDefVal = toStderr
 	f.BoolVar(&r.stats, "stats", false, "print what the program did, on standard error when it has ended")
 	f.Var(list("NAME=VALUE", &r.env, parseEnv), "env", "set a variable in the program's environment (repeatable)")
+}
+
+// modeValue is the flag --mode.
+type modeValue int
+
+const (
+	modeSeccomp modeValue = iota // sockets are the stack's
+	modeNetns                    // sockets are the kernel's, in a network namespace
+)
+
+var modes = [...]string{modeSeccomp: "seccomp", modeNetns: "netns"}
+
+func (v *modeValue) Type() string   { return "MODE" }
+func (v *modeValue) String() string { return modes[*v] }
+func (v *modeValue) Set(text string) error {
+	i := slices.Index(modes[:], text)
+	if i < 0 {
+		return errors.New("not one of seccomp, netns")
+	}
+	*v = modeValue(i)
+	return nil
 }
 
 // isolationValue is the flag --isolate.
@@ -97,88 +118,4 @@ func parseEnv(text string) (string, error) {
 		return "", fmt.Errorf("%q is not NAME=VALUE", text)
 	}
 	return text, nil
-}
-
-// run is the command: it makes the network, runs the program on it, and returns the program's exit status.
-func (r *runner) run(args []string) error {
-	if err := r.chooseNet(); err != nil {
-		return err
-	}
-	p, err := findProgram(args)
-	if err != nil {
-		return err
-	}
-	trace, err := openTracer(r.trace, r.log)
-	if err != nil {
-		return err
-	}
-	n, err := r.settings.open(context.WithoutCancel(r.cmd.Context()), r.log)
-	if err != nil {
-		return errors.Join(err, trace.Close())
-	}
-	names, err := r.settings.serveNames(r.cmd.Context(), n)
-	if err != nil {
-		return errors.Join(err, n.Close(), trace.Close())
-	}
-	err = r.supervise(n, p, names, trace)
-	closeErr := errors.Join(names.Close(), n.Close(), trace.Close())
-	if closeErr != nil && err != nil { // a file of packets that is not whole, say
-		fmt.Fprintln(r.log, message(r.cmd, closeErr))
-	} else if closeErr != nil {
-		err = closeErr
-	}
-	return err
-}
-
-// chooseNet lets --net be --link.
-func (r *runner) chooseNet() error {
-	named, linked := r.cmd.Flag("net").Changed, r.cmd.Flag("link").Changed
-	if named && linked {
-		return usagef("--net and --link are two names of one thing")
-	}
-	if !linked {
-		r.settings.link = r.net
-	}
-	isHost := r.settings.link.kind.name == "host"
-	if r.local && !isHost {
-		return usagef("--host-loopback is for --net host: no other network leads to the machine's")
-	}
-	if r.local {
-		r.settings.hostLoopback = hostnet.AccessAllowed
-	}
-	return nil
-}
-
-// supervise runs the program to its end. The error is its exit status, if that is not 0.
-func (r *runner) supervise(n *network, p *program, names *nameService, trace *tracer) error {
-	cmd := p.command(n.host)
-	cmd.Adopt = true
-	cmd.Isolation, cmd.Files = r.apart.Isolation, names.files
-	cmd.Env = append(cmd.Environ(), r.env...)
-	if trace != nil {
-		cmd.Trace = trace.event
-	}
-	relay := newRelay()
-	defer relay.stop()
-	if err := cmd.Start(); err != nil {
-		return p.cannotStart(err)
-	}
-	letGo()
-	if lack := cmd.Isolated(); lack != nil && r.settings.verbose > 0 {
-		fmt.Fprintln(r.log, message(r.cmd, lack))
-	}
-	relay.start(cmd.Process, func(rest []int) { r.explain(p, rest) })
-	err := cmd.Wait()
-	if r.stats {
-		printStats(r.log, cmd.Stats(), n.stack.Stats())
-	}
-	return p.status(err, cmd.ProcessState)
-}
-
-// explain says, to a person, why this process does not end although the program has.
-func (r *runner) explain(p *program, rest []int) {
-	if r.settings.verbose > 0 || isTerminal(r.log) {
-		fmt.Fprintf(r.log, "userstack: run: %s has ended; waiting for what it left running (process %s), which a signal ends\n",
-			p.args[0], joined(rest))
-	}
 }

@@ -109,7 +109,7 @@ func TestRunNested(t *testing.T) {
 		t.Fatal(err)
 	}
 	try(t, "run", "--net", "demo", self, "run", "--net", "demo", "true").
-		expect(t, exitFailure, "", `^userstack: run: .*already under "userstack run".*\n$`)
+		expect(t, exitFailure, "", `^userstack: run: .* runs under a seccomp supervisor already.*\n$`)
 }
 
 // TestRunTrace: --trace writes a line for each call, and --stats a table.

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"net/netip"
@@ -29,7 +28,7 @@ type nameService struct {
 // serveNames lets programs on the network find names. They ask the nameservers of the machine's resolv.conf, which the
 // network need not have: where they are the stack's own, or would say something else than what the user chose, a server
 // inside the stack has their addresses and answers from the network's resolver.
-func (s *settings) serveNames(ctx context.Context, n *network) (*nameService, error) {
+func (s *settings) serveNames(n *network) (*nameService, error) {
 	server, err := dnsforward.New(dnsforward.Config{Resolver: n.resolver})
 	if err != nil {
 		return nil, err
@@ -48,7 +47,7 @@ func (s *settings) serveNames(ctx context.Context, n *network) (*nameService, er
 		if needsZone(a) || !s.intercepts(n, a) {
 			continue
 		}
-		if err := names.listen(ctx, n, a); err != nil {
+		if err := names.listen(n, a); err != nil {
 			return nil, errors.Join(fmt.Errorf("answering for nameserver %s: %w", a, err), names.Close())
 		}
 	}
@@ -119,7 +118,7 @@ func withNameserver(text string, a netip.Addr) []byte {
 }
 
 // listen answers at an address, which becomes the stack's.
-func (s *nameService) listen(ctx context.Context, n *network, a netip.Addr) error {
+func (s *nameService) listen(n *network, a netip.Addr) error {
 	if !a.IsLoopback() && !slices.ContainsFunc(n.addrs, func(p netip.Prefix) bool { return p.Addr() == a }) {
 		if err := n.stack.AddAddress(stack.LoopbackName, netip.PrefixFrom(a, a.BitLen())); err != nil {
 			return err

@@ -7,9 +7,6 @@ import (
 	"os"
 	"os/exec"
 	"syscall"
-
-	"github.com/userstack/userstack/stack/sockets"
-	"github.com/userstack/userstack/supervise"
 )
 
 // Exit statuses of run for a program that never ran, as a shell has them (POSIX, "Exit Status for Commands").
@@ -54,6 +51,9 @@ func notRunnable(name string, err error) error {
 	if e, ok := errors.AsType[*fs.PathError](err); ok {
 		err = e.Err
 	}
+	if errno, ok := errors.AsType[syscall.Errno](err); ok {
+		err = errno
+	}
 	status := exitCannotExecute
 	switch {
 	case errors.Is(err, exec.ErrNotFound):
@@ -66,25 +66,20 @@ func notRunnable(name string, err error) error {
 	return cannotRun{fmt.Errorf("%s: %w", name, err), status}
 }
 
-// command prepares the program. It has what this process was given: descriptors, environment, directory.
-func (p *program) command(host *sockets.Host) *supervise.Cmd {
-	cmd := supervise.Command(host, p.path)
+// prepare makes cmd the program. It has what this process was given: descriptors, environment, directory.
+func (p *program) prepare(cmd *exec.Cmd, env []string) {
 	cmd.Args, cmd.Err = p.args, nil
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = os.Stdin, os.Stdout, os.Stderr
 	cmd.ExtraFiles = inherited()
-	return cmd
+	cmd.Env = append(cmd.Environ(), env...)
 }
 
-// cannotStart says why supervise did not start the program.
-func (p *program) cannotStart(err error) error {
-	errno, _ := errors.AsType[syscall.Errno](err)
-	if e, ok := errors.AsType[*exec.Error](err); ok && e.Name == p.path {
-		return notRunnable(p.args[0], errno)
+// warning says what a program has and will not have here: what it may do beyond its user.
+func (p *program) warning() string {
+	if what := privileges(p.path); what != "" {
+		return fmt.Sprintf("%s has %s, which have no effect here: it runs as the user that you are", p.args[0], what)
 	}
-	if errno == syscall.EBUSY { // seccomp(2): one listener for each process and its descendants
-		err = fmt.Errorf("this process is already under \"userstack run\", or another program that answers its system calls: %w", err)
-	}
-	return err
+	return ""
 }
 
 // status makes the exit status of this process of the program's end.

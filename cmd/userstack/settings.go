@@ -28,7 +28,8 @@ type settings struct {
 	pcap     string
 	verbose  int // 1: steps, 2: packets as well
 
-	hostLoopback hostnet.Access // of run
+	linkFlag     string         // what the user calls --link, if not that
+	hostLoopback hostnet.Access // of the link "host"
 }
 
 func (s *settings) addFlags(f *pflag.FlagSet) {
