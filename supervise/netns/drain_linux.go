@@ -31,20 +31,33 @@ func (s *sockets) close() {
 	}
 }
 
-// How long connections that a program has left behind may take until the peer
-// has everything, and how often they are looked at.
+// drainPatience is how long a connection that a program has left behind may
+// make no progress before it is given up.
+const drainPatience = 10 * time.Second
+
+// How often such connections are looked at.
 const (
-	drainPatience = 10 * time.Second
-	firstLook     = time.Millisecond // doubles
-	lastLook      = 50 * time.Millisecond
+	firstLook = time.Millisecond // doubles
+	lastLook  = 50 * time.Millisecond
 )
 
 // drain waits until the peers have acknowledged what was sent to them, and its
 // end. Programs exit before that.
 func (s *sockets) drain(ctx context.Context) {
-	ctx, cancel := context.WithTimeout(ctx, drainPatience)
+	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	for pause := firstLook; s.busy(); pause = min(2*pause, lastLook) {
+	giveUp := time.AfterFunc(drainPatience, cancel)
+	defer giveUp.Stop()
+	last := ""
+	for pause := firstLook; ; pause = min(2*pause, lastLook) {
+		left := s.left()
+		if left == "" {
+			return
+		}
+		if left != last {
+			giveUp.Reset(drainPatience)
+			last = left
+		}
 		select {
 		case <-time.After(pause):
 		case <-ctx.Done():
@@ -56,31 +69,35 @@ func (s *sockets) drain(ctx context.Context) {
 // maxList bounds what is read of a list, in bytes: 100,000 sockets.
 const maxList = 100_000 * 150
 
-// busy reports whether a socket has something on its way.
-func (s *sockets) busy() bool {
+// left tells of the sockets that have something on its way: their addresses and
+// how much it is. It is empty if there are none.
+func (s *sockets) left() string {
+	var left []byte
 	for _, f := range s.lists {
 		list, err := io.ReadAll(io.NewSectionReader(f, 0, maxList))
 		if err != nil {
 			continue
 		}
 		for line := range bytes.Lines(list) {
-			if lineBusy(line) {
-				return true
-			}
+			left = append(left, onItsWay(line)...)
 		}
 	}
-	return false
+	return string(left)
 }
 
 // States of a socket whose end the peer has not acknowledged (Linux
 // include/net/tcp_states.h): FIN_WAIT1, LAST_ACK, CLOSING.
-var unacknowledged = [][]byte{[]byte("04"), []byte("09"), []byte("0B")}
+var unacknowledged = []string{"04", "09", "0B"}
 
-// lineBusy reads a line of a list: number, local and remote address, state.
-func lineBusy(line []byte) bool {
+// onItsWay returns, of a line of a list, both addresses, the state and the sizes
+// of the queues, or nothing if all has been acknowledged.
+func onItsWay(line []byte) []byte {
 	fields := bytes.Fields(line)
-	const state = 3
-	return len(fields) > state && slices.ContainsFunc(unacknowledged, func(u []byte) bool { return bytes.Equal(fields[state], u) })
+	const number, state, queues = 0, 3, 4
+	if len(fields) <= queues || !slices.Contains(unacknowledged, string(fields[state])) {
+		return nil
+	}
+	return bytes.Join(fields[number+1:queues+1], []byte(" "))
 }
 
 func haveIPv6() bool {

@@ -1,12 +1,14 @@
 package netns_test
 
 import (
+	"bufio"
 	"bytes"
 	"fmt"
 	"io"
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"net/netip"
 	"os/exec"
 	"strings"
 	"testing"
@@ -91,5 +93,66 @@ func TestHostnetIPv6(t *testing.T) {
 	far := fmt.Sprintf("[fd00::2]:%d", l.Addr().(*net.TCPAddr).Port)
 	if out, err := program(netns.Command(newHostnet(t).Link(), ""), "fetch", far).CombinedOutput(); string(out) != "hello" || err != nil {
 		t.Errorf("%q, %v", out, err)
+	}
+}
+
+// TestHostnetDrain: what a program has written reaches the machine's network
+// although it exits at once.
+func TestHostnetDrain(t *testing.T) {
+	const size = 3 << 20
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	up := newHostnet(t)
+	far := fmt.Sprintf("10.0.2.2:%d", l.Addr().(*net.TCPAddr).Port)
+	cmd := program(netns.Command(up.Link(), ""), "send", far, fmt.Sprint(size))
+	cmd.Drain = up.Drain
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	conn, err := l.Accept()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	awaitEnd(t, cmd.Process.Pid)
+	waited := make(chan error, 1)
+	go func() { waited <- cmd.Wait() }()
+	if n, err := io.Copy(io.Discard, conn); n != size || err != nil {
+		t.Errorf("%d of %d bytes, %v", n, size, err)
+	}
+	if err := <-waited; err != nil {
+		t.Error(err)
+	}
+}
+
+// TestHostnetPublish lets the machine connect to a server in the namespace.
+func TestHostnetPublish(t *testing.T) {
+	up := newHostnet(t)
+	addr, err := up.Publish("tcp", netip.MustParseAddrPort("127.0.0.1:0"), netip.MustParseAddrPort("10.0.2.15:80"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmd := program(netns.Command(up.Link(), ""), "serve", "10.0.2.15:80")
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	bufio.NewReader(out).ReadString('\n')
+	conn, err := net.Dial("tcp", addr.String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	if got, err := io.ReadAll(conn); !strings.HasPrefix(string(got), "hello, 10.0.2.2:") || err != nil { // loopback is at the gateway
+		t.Errorf("%q, %v", got, err)
+	}
+	if err := cmd.Wait(); err != nil {
+		t.Error(err)
 	}
 }

@@ -164,10 +164,10 @@ func (c *Cmd) release() {
 	})
 }
 
-// Wait waits until the program has ended, and then until every other process in
-// its namespace has and what they sent has been acknowledged, which it gives
-// up after some seconds. It closes the uplink and returns what exec.Cmd.Wait
-// returns for the program.
+// Wait waits until the program has ended, then until every other process in its
+// namespace has, and then until what they sent by TCP has been acknowledged, or
+// nothing more of it has been for ten seconds. It closes the uplink and returns
+// what exec.Cmd.Wait returns for the program.
 func (c *Cmd) Wait() error {
 	if c.ended == nil {
 		return errors.New("netns: not started")
