@@ -88,6 +88,11 @@ var blocks = map[verdict][]instruction{
 		{op: opAnd, k: socketRequestMask},
 		{opEqual, socketRequest, trap, allow},
 	},
+	foreignIoctl: {
+		load(low(1)),
+		{op: opAnd, k: socketRequestMask},
+		{opEqual, socketRequest, noRequest, allow},
+	},
 }
 
 // message lets a sendto(2) or recvfrom(2) pass that has no address and no flags but these.

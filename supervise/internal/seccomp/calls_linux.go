@@ -8,6 +8,9 @@ const (
 	sysPidfdGetfd      = 438
 )
 
+// sysForeignIoctl is ioctl on i386 and on 32-bit ARM.
+const sysForeignIoctl = 54
+
 // amd64Calls is of arch/x86/entry/syscalls/syscall_64.tbl.
 var amd64Calls = map[uint32]verdict{
 	16:                 ioctl,
@@ -82,6 +85,7 @@ var armCalls = refused(map[uint32]uint32{
 // refused returns the calls of a foreign ABI: ranges of numbers, from first to last, that are about sockets.
 func refused(ranges map[uint32]uint32) map[uint32]verdict {
 	calls := map[uint32]verdict{
+		sysForeignIoctl:    foreignIoctl, // which shows the interfaces of the machine on a socket of any family
 		sysIOUringSetup:    noCall,
 		sysIOUringEnter:    noCall,
 		sysIOUringRegister: noCall,

@@ -35,7 +35,8 @@ var foreign = []struct {
 	first, last uint32
 	want        uint32
 }{
-	{"amd64", unix.AUDIT_ARCH_I386, 0, 101, allowed},
+	{"amd64", unix.AUDIT_ARCH_I386, 0, 53, allowed},
+	{"amd64", unix.AUDIT_ARCH_I386, 55, 101, allowed},                   // TestForeignIoctl has 54
 	{"amd64", unix.AUDIT_ARCH_I386, 102, 102, fails(unix.EAFNOSUPPORT)}, // socketcall
 	{"amd64", unix.AUDIT_ARCH_I386, 103, 336, allowed},
 	{"amd64", unix.AUDIT_ARCH_I386, 337, 337, fails(unix.EAFNOSUPPORT)}, // recvmmsg
@@ -54,7 +55,8 @@ var foreign = []struct {
 	{"amd64", unix.AUDIT_ARCH_X86_64, 1 << 30, 1<<30 + 600, fails(unix.ENOSYS)}, // x32
 	{"amd64", unix.AUDIT_ARCH_X86_64, 1<<32 - 1, 1<<32 - 1, fails(unix.ENOSYS)},
 	{"amd64", unix.AUDIT_ARCH_AARCH64, 0, 600, killed},
-	{"arm64", unix.AUDIT_ARCH_ARM, 0, 280, allowed},
+	{"arm64", unix.AUDIT_ARCH_ARM, 0, 53, allowed},
+	{"arm64", unix.AUDIT_ARCH_ARM, 55, 280, allowed},                   // TestForeignIoctl has 54
 	{"arm64", unix.AUDIT_ARCH_ARM, 281, 297, fails(unix.EAFNOSUPPORT)}, // socket to recvmsg
 	{"arm64", unix.AUDIT_ARCH_ARM, 298, 364, allowed},
 	{"arm64", unix.AUDIT_ARCH_ARM, 365, 366, fails(unix.EAFNOSUPPORT)}, // recvmmsg, accept4
@@ -78,6 +80,24 @@ func TestForeignABIs(t *testing.T) {
 		for nr := uint64(f.first); nr <= uint64(f.last); nr++ {
 			if got := filter.verdict(t, data{arch: f.arch, nr: uint32(nr)}); got != f.want {
 				t.Errorf("%s: call %d of ABI %#x: %#x, want %#x", f.goarch, nr, f.arch, got, f.want)
+			}
+		}
+	}
+}
+
+// TestForeignIoctl asks for interfaces by the ABIs that have no sockets.
+func TestForeignIoctl(t *testing.T) {
+	for _, machine := range []struct {
+		goarch string
+		arch   uint32
+	}{{"amd64", unix.AUDIT_ARCH_I386}, {"arm64", unix.AUDIT_ARCH_ARM}} {
+		filter := newEvaluator(t, Rules{}.program(machine.goarch))
+		for request, want := range map[uint64]uint32{
+			0x541b: allowed, 0x88ff: allowed, 0x8a00: allowed,
+			unix.SIOCGIFCONF: fails(unix.ENOTTY), unix.SIOCSIFFLAGS: fails(unix.ENOTTY), 0x80108906: fails(unix.ENOTTY),
+		} {
+			if got := filter.verdict(t, data{arch: machine.arch, nr: 54, args: [6]uint64{nowhere, request}}); got != want {
+				t.Errorf("%s: request %#x: %#x, want %#x", machine.goarch, request, got, want)
 			}
 		}
 	}
@@ -130,9 +150,9 @@ func decide(goarch string, d data) uint32 {
 	name := ""
 	switch {
 	case goarch == "amd64" && d.arch == unix.AUDIT_ARCH_I386:
-		return decideForeign(d.nr, d.nr == 102 || d.nr == 337 || d.nr == 345 || d.nr >= 359 && d.nr <= 373)
+		return decideForeign(d, d.nr == 102 || d.nr == 337 || d.nr == 345 || d.nr >= 359 && d.nr <= 373)
 	case goarch == "arm64" && d.arch == unix.AUDIT_ARCH_ARM:
-		return decideForeign(d.nr, d.nr >= 281 && d.nr <= 297 || d.nr == 365 || d.nr == 366 || d.nr == 374)
+		return decideForeign(d, d.nr >= 281 && d.nr <= 297 || d.nr == 365 || d.nr == 366 || d.nr == 374)
 	case goarch == "amd64" && d.arch == unix.AUDIT_ARCH_X86_64 && d.nr >= 1<<30:
 		return fails(unix.ENOSYS)
 	case goarch == "amd64" && d.arch == unix.AUDIT_ARCH_X86_64:
@@ -170,13 +190,15 @@ func decide(goarch string, d data) uint32 {
 	return allowed
 }
 
-func decideForeign(nr uint32, aboutSockets bool) uint32 {
+func decideForeign(d data, aboutSockets bool) uint32 {
 	switch {
-	case aboutSockets || nr == 417:
+	case aboutSockets || d.nr == 417:
 		return fails(unix.EAFNOSUPPORT)
-	case nr >= 425 && nr <= 427:
+	case d.nr == 54 && d.args[1]>>8&0xff == 0x89:
+		return fails(unix.ENOTTY)
+	case d.nr >= 425 && d.nr <= 427:
 		return fails(unix.ENOSYS)
-	case nr == 438:
+	case d.nr == 438:
 		return fails(unix.EPERM)
 	}
 	return allowed

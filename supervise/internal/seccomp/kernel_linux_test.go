@@ -88,6 +88,31 @@ func TestFilterLoaded(t *testing.T) {
 	}
 }
 
+func init() {
+	// stack loads a filter of its own on top of the other.
+	children["stack"] = func() {
+		filter := assemble([]abi{{arch: native[own].arch, calls: map[uint32]verdict{unix.SYS_GETPGID: noPermission, unix.SYS_GETSID: trap}}})
+		_, errno := setFilter(0, filter)
+		_, pgid := unix.Getpgid(0)
+		_, sid := unix.Getsid(0)
+		ppid, _ := getppid()
+		_, listener := setFilter(unix.SECCOMP_FILTER_FLAG_NEW_LISTENER, filter)
+		fmt.Println(int(errno), pgid == unix.EPERM, sid == unix.ENOSYS, ppid, listener == unix.EBUSY)
+	}
+}
+
+// TestFiltersStack lets the program have a filter of its own, as a browser has. It cannot have a listener.
+func TestFiltersStack(t *testing.T) {
+	f := start(t, "stack")
+	n := f.receive(t, unix.SYS_GETPPID)
+	if err := f.Return(n.ID, 42); err != nil {
+		t.Error(err)
+	}
+	if got, want := f.finish(t), "0 true true 42 true\n"; got != want {
+		t.Errorf("the program saw %q, want %q", got, want)
+	}
+}
+
 // programEnv is the path of what the child "program" executes.
 const programEnv = "USERSTACK_SECCOMP_PROGRAM"
 
@@ -110,8 +135,8 @@ func TestInt80(t *testing.T) {
 	}
 	t.Setenv(programEnv, path)
 	f := start(t, "program")
-	want := fmt.Sprintf("int80 getpid 0\nint80 socketcall %d\nint80 socket %d\nint80 io_uring_setup %d\nx32 socket %d\nx32 getpid %[4]d\n",
-		unix.EAFNOSUPPORT, unix.EAFNOSUPPORT, unix.ENOSYS, unix.ENOSYS)
+	want := fmt.Sprintf("int80 getpid 0\nint80 socketcall %d\nint80 socket %d\nint80 ioctl %d\nint80 io_uring_setup %d\nx32 socket %d\nx32 getpid %[5]d\n",
+		unix.EAFNOSUPPORT, unix.EAFNOSUPPORT, unix.ENOTTY, unix.ENOSYS, unix.ENOSYS)
 	if out := f.finish(t); out != want {
 		t.Errorf("the program saw\n%swant\n%s", out, want)
 	}

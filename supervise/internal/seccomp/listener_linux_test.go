@@ -12,9 +12,12 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// getppid stops and is answered. It returns the value and the error as the program sees them.
-func getppid() (int, unix.Errno) {
-	v, _, errno := unix.Syscall(unix.SYS_GETPPID, 0, 0, 0)
+// getppid stops and is answered. It returns the value and the error as the program sees them. The call has no arguments of
+// its own, so it can bring any to the other side.
+func getppid(args ...uintptr) (int, unix.Errno) {
+	var a [3]uintptr
+	copy(a[:], args)
+	v, _, errno := unix.Syscall(unix.SYS_GETPPID, a[0], a[1], a[2])
 	return int(v), errno
 }
 
@@ -69,11 +72,13 @@ func TestCloseEndsReceive(t *testing.T) {
 		go func() { got <- f.Receive(new(Notification)) }()
 	}
 	waitFor(t, "threads that wait in Receive", func() bool { return waiting(f.Listener) >= receivers })
-	if err := f.Listener.Close(); err != nil {
+	closed := make(chan error, 1)
+	go func() { closed <- f.Listener.Close() }()
+	if err := await(t, closed); err != nil {
 		t.Fatal(err)
 	}
 	for range receivers {
-		if err := <-got; err != os.ErrClosed {
+		if err := await(t, got); err != os.ErrClosed {
 			t.Errorf("Receive: %v, want os.ErrClosed", err)
 		}
 	}
@@ -94,14 +99,14 @@ func TestCloseEndsReceive(t *testing.T) {
 func TestKilled(t *testing.T) {
 	f := start(t, "answers")
 	n := f.receive(t, unix.SYS_GETPPID)
-	got := make(chan error)
+	got := make(chan error, 1)
 	go func() { got <- f.Receive(new(Notification)) }()
 	waitFor(t, "the thread that waits in Receive", func() bool { return waiting(f.Listener) >= 1 })
 	if err := f.cmd.Process.Kill(); err != nil {
 		t.Fatal(err)
 	}
 	_ = f.cmd.Wait()
-	if err := <-got; err != io.EOF {
+	if err := await(t, got); err != io.EOF {
 		t.Errorf("Receive: %v, want io.EOF", err)
 	}
 	// Linux 6.11 ends Receive by itself. Before, awaitEnd does, which happens on any kernel.
@@ -150,6 +155,18 @@ func waiting(l *Listener) (n int) {
 		}
 	}
 	return n
+}
+
+// await waits for a call to end.
+func await(t testing.TB, done <-chan error) error {
+	t.Helper()
+	select {
+	case err := <-done:
+		return err
+	case <-time.After(hang):
+		t.Fatal("waited in vain for the call to end")
+		return nil
+	}
 }
 
 // waitFor waits until a condition holds.

@@ -41,6 +41,7 @@ const (
 	sendto
 	recvfrom
 	ioctl
+	foreignIoctl // of another ABI
 
 	allow
 	trap
@@ -49,6 +50,7 @@ const (
 	noProtocol   // EPROTONOSUPPORT
 	noOperation  // EOPNOTSUPP
 	noPermission // EPERM
+	noRequest    // ENOTTY
 
 	verdicts // how many there are
 )
@@ -62,6 +64,7 @@ var returns = map[verdict]uint32{
 	noProtocol:   unix.SECCOMP_RET_ERRNO | uint32(unix.EPROTONOSUPPORT),
 	noOperation:  unix.SECCOMP_RET_ERRNO | uint32(unix.EOPNOTSUPP),
 	noPermission: unix.SECCOMP_RET_ERRNO | uint32(unix.EPERM),
+	noRequest:    unix.SECCOMP_RET_ERRNO | uint32(unix.ENOTTY),
 }
 
 // abi is one of the ways to call a kernel.
