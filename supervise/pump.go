@@ -24,6 +24,10 @@ const (
 	largeBuffer = 256 << 10
 )
 
+// patient is how long a pump waits: SO_RCVTIMEO and SO_SNDTIMEO are the
+// program's, and hold for its own calls.
+const patient = sockets.Within(sockets.NoTimeout)
+
 // buffers of each size that nobody uses now.
 var (
 	smallBuffers = sync.Pool{New: func() any { return new([smallBuffer]byte) }}
@@ -137,7 +141,7 @@ func (st *stream) send(p []byte) error {
 			return nil
 		}
 	}
-	n, err := st.sock.SendAll(p)
+	n, err := st.sock.SendAll(p, patient)
 	st.s.counts.sent.Add(uint64(n))
 	return err
 }
@@ -210,7 +214,7 @@ func (st *stream) inward() {
 // receiveSome passes on what has arrived, after waiting for it. It is io.EOF
 // after the last byte.
 func (st *stream) receiveSome(small []byte) error {
-	n, err := st.sock.RecvInto(small)
+	n, err := st.sock.RecvInto(small, patient)
 	if err != nil {
 		return err
 	}
