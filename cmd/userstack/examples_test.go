@@ -12,8 +12,9 @@ import (
 
 // examplesElsewhere are examples that end only when a peer comes: the tests that run them.
 var examplesElsewhere = map[string]string{
-	"userstack nc --link tun:us0 --addr 10.9.0.2/24 -l 8080":      "TestNetcatListens",
-	"sudo userstack nc --link tun:us0 --addr 10.9.0.2/24 -l 8080": "TestNetcatListens",
+	"userstack nc --link tun:us0 --addr 10.9.0.2/24 -l 8080":                "TestNetcatListens",
+	"userstack run --publish 127.0.0.1:8080:8000 -- python3 -m http.server": "TestRunServes",
+	"sudo userstack nc --link tun:us0 --addr 10.9.0.2/24 -l 8080":           "TestNetcatListens",
 }
 
 // TestExamples runs every example of every manual, as a reader would type it.

@@ -19,7 +19,7 @@ func newRoot() *cobra.Command {
 	s := &settings{}
 	root := &cobra.Command{
 		Use:   "userstack COMMAND",
-		Short: "a TCP/IP stack inside a process, and tools on it",
+		Short: "a TCP/IP stack inside a process, and programs and tools on it",
 		Long: `userstack runs a TCP/IP stack (gVisor's netstack) inside its own process and
 connects it to a network through a link that you choose. The machine's own
 network is neither used nor changed, apart from that link.
@@ -27,7 +27,9 @@ network is neither used nor changed, apart from that link.
 The default link, "demo", is a network inside the process: a wire in memory to a
 second stack with DNS, web and echo servers. It needs no privileges and nothing
 of the kernel, so that every command can be tried at once. "userstack help
-network" has the other links, and how to choose addresses, routes and names.
+network" has the other links, and how to choose addresses, routes and names. Only
+"userstack run", which runs other programs on the stack, has another default: the
+link "host", which leads to the machine's own network.
 
 Exit status: 0 for success; 1 for failure, with one line on standard error; 2
 for a command line that makes no sense; 128 plus its number when a signal ended
@@ -99,16 +101,20 @@ before a word, in one:
 
 // complete says which words a shell can offer for flags.
 func complete(root *cobra.Command) {
-	var links []cobra.Completion
+	offer := cobra.FixedCompletions(linkWords(), cobra.ShellCompDirectiveNoFileComp|cobra.ShellCompDirectiveNoSpace)
+	if err := root.RegisterFlagCompletionFunc("link", offer); err != nil {
+		panic(err) // there is no such flag: a mistake in this file
+	}
+}
+
+// linkWords are what a shell can offer for --link.
+func linkWords() (words []cobra.Completion) {
 	for _, k := range linkKinds {
 		name := k.name
 		if k.arg != "" {
 			name += ":"
 		}
-		links = append(links, name)
+		words = append(words, name)
 	}
-	offer := cobra.FixedCompletions(links, cobra.ShellCompDirectiveNoFileComp|cobra.ShellCompDirectiveNoSpace)
-	if err := root.RegisterFlagCompletionFunc("link", offer); err != nil {
-		panic(err) // there is no such flag: a mistake in this file
-	}
+	return words
 }

@@ -36,12 +36,22 @@ func (r *runner) run(args []string) error {
 	if err != nil {
 		return errors.Join(err, trace.Close())
 	}
+	err = r.useNetwork(n, p, trace)
+	return r.closed(err, errors.Join(n.Close(), trace.Close()))
+}
+
+// useNetwork makes the stack what a program expects, and runs it.
+func (r *runner) useNetwork(n *network, p *program, trace *tracer) error {
+	if err := publish(n.uplink, r.ports, r.settings.verbose, r.log); err != nil {
+		return err
+	}
 	names, err := r.settings.serveNames(n)
 	if err != nil {
-		return errors.Join(err, n.Close(), trace.Close())
+		return err
 	}
 	err = r.supervise(n, p, names, trace)
-	return r.closed(err, errors.Join(names.Close(), n.Close(), trace.Close()))
+	n.drain()
+	return errors.Join(err, names.Close())
 }
 
 // check finds what the flags have to do with each other, and chooses the network.
@@ -54,8 +64,10 @@ func (r *runner) check() error {
 		r.settings.link = r.net
 	}
 	r.settings.linkFlag = "--net"
-	if r.local && r.settings.link.kind.name != hostLink {
-		return usagef("--host-loopback is for --net host: no other network leads to the machine's")
+	for _, flag := range []string{"host-loopback", "publish"} {
+		if changed(flag) && r.settings.link.kind.name != hostLink {
+			return usagef("--%s is for --net host: no other network leads to the machine's", flag)
+		}
 	}
 	if r.local {
 		r.settings.hostLoopback = hostnet.AccessAllowed

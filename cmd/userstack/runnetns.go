@@ -31,7 +31,12 @@ func (r *runner) runNamespace(ctx context.Context, p *program) error {
 		return errors.Join(closeErr, w.closeFar())
 	}
 	cmd := netns.Command(w.link, p.path)
-	if err := r.describe(w, cmd); err != nil {
+	cmd.Drain = func(context.Context) error { w.drain(); return nil }
+	err = r.describe(w, cmd)
+	if err == nil {
+		err = publish(w.uplink, r.ports, s.verbose, r.log)
+	}
+	if err != nil {
 		return errors.Join(err, discard(w.link), closeAll())
 	}
 	err = r.wait(p, cmd.Cmd, cmd, func() {

@@ -285,7 +285,7 @@ func TestCompletion(t *testing.T) {
 	for _, shell := range []string{"bash", "zsh", "fish", "powershell"} {
 		try(t, "completion", shell).expect(t, exitOK, "userstack", "")
 	}
-	try(t, "__complete", "fetch", "--link", "").expect(t, exitOK, "^demo\nnetns\ntun:\ntap:\nfd:\n", "NoSpace")
+	try(t, "__complete", "fetch", "--link", "").expect(t, exitOK, "^demo\nhost\nnetns\ntun:\ntap:\nfd:\n", "NoSpace")
 }
 
 // TestProgress shows lines on a terminal for a long transfer only.
