@@ -95,7 +95,7 @@ func (st *stream) establish(fd int) error {
 	if err := st.joinLocked(fd); err != nil {
 		return err
 	}
-	widen(fd)
+	widen(fd, st.sndbuf)
 	st.startLocked()
 	return nil
 }
@@ -135,7 +135,7 @@ func (st *stream) settle(fd int) {
 	}
 	if err == nil && d[0].Out&(sockets.POLLERR|sockets.POLLHUP|sockets.POLLNVAL) == 0 {
 		st.startLocked()
-		widen(fd)
+		widen(fd, st.sndbuf)
 		return
 	}
 	st.phase = dead

@@ -71,6 +71,9 @@ func (st *stream) offer(ctx context.Context, sock *sockets.Socket) bool {
 	sock.SetBlocking(true)
 	child := &stream{file: &file{s: st.s, sock: sock}, sentAll: make(chan struct{})}
 	child.kind = child
+	st.mu.Lock()
+	child.sndbuf, child.rcvbuf = st.sndbuf, st.rcvbuf // as accept(2) has it
+	st.mu.Unlock()
 	fd, err := unix.Socket(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, 0)
 	for err == nil {
 		st.mu.Lock()
@@ -95,7 +98,7 @@ func (st *stream) offer(ctx context.Context, sock *sockets.Socket) bool {
 		child.abort()
 		return false
 	}
-	widen(fd)
+	widen(fd, child.rcvbuf)
 	child.mu.Lock()
 	child.far = os.NewFile(uintptr(fd), "socket")
 	child.startLocked()
@@ -217,7 +220,7 @@ func (st *stream) giveBack(a acceptable) {
 
 // handOver gives the program its end of a connection.
 func (c *call) handOver(st *stream, a acceptable, flags int) (int64, error) {
-	widen(a.fd)
+	widen(a.fd, a.conn.sndbuf)
 	cookie, err := seccomp.Cookie(a.fd)
 	if err != nil {
 		return 0, err

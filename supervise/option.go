@@ -27,11 +27,37 @@ func (c *call) setsockopt() (int64, error) {
 	if err := c.f.sock.SetSockOpt(level, name, value); err != nil {
 		return 0, err
 	}
-	if level == unix.SOL_SOCKET && (name == unix.SO_RCVTIMEO || name == unix.SO_SNDTIMEO) {
-		tv := unix.Timeval{Sec: int64(binary.NativeEndian.Uint64(value)), Usec: int64(binary.NativeEndian.Uint64(value[8:]))}
-		unix.SetsockoptTimeval(c.dup, level, name, &tv) // for the calls that are the kernel's
+	if level == unix.SOL_SOCKET {
+		c.mirror(name, value)
 	}
 	return 0, nil
+}
+
+// mirror sets an option of the program's socket too, where it changes what the
+// kernel does when the program reads and writes. The value is good: the Socket
+// has taken it.
+func (c *call) mirror(name int, value []byte) {
+	switch name {
+	case unix.SO_RCVTIMEO, unix.SO_SNDTIMEO, unix.SO_RCVTIMEO_NEW, unix.SO_SNDTIMEO_NEW:
+		const timeval = 16 // bytes of struct timeval, old and new: this is a 64-bit system
+		if len(value) >= timeval {
+			unix.SetsockoptString(c.dup, unix.SOL_SOCKET, name, string(value[:timeval]))
+		}
+		return
+	}
+	st := c.stream()
+	if st == nil || len(value) < 4 {
+		return
+	}
+	n := int(int32(binary.NativeEndian.Uint32(value)))
+	switch name {
+	case unix.SO_RCVLOWAT:
+		unix.SetsockoptInt(c.dup, unix.SOL_SOCKET, name, n)
+	case unix.SO_SNDBUF, unix.SO_SNDBUFFORCE:
+		st.limit(&st.sndbuf, n, c.dup)
+	case unix.SO_RCVBUF, unix.SO_RCVBUFFORCE:
+		st.limit(&st.rcvbuf, n, -1)
+	}
 }
 
 // getsockopt is getsockopt(2).

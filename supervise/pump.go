@@ -51,7 +51,19 @@ func (st *stream) outward() {
 		st.abort()
 	case !errors.Is(err, os.ErrClosed) && !errors.Is(err, os.ErrDeadlineExceeded):
 		st.refuseMore()
+		if st.sendFailed(err) {
+			st.reset(err)
+		}
 	}
+}
+
+// sendFailed notes why sending has ended, and reports whether receiving has
+// ended before, and with no error: the stack tells one only once.
+func (st *stream) sendFailed(err error) (alone bool) {
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	st.sendErr = err
+	return st.inEnded
 }
 
 // errReset says that the program has closed the socket and left data unread,
@@ -206,9 +218,21 @@ func (st *stream) inward() {
 		st.shutFar()
 		err = st.awaitError()
 	}
+	if err == nil {
+		err = st.otherError()
+	}
 	if err != nil && !errors.Is(err, sockets.ErrClosed) {
 		st.reset(err)
 	}
+}
+
+// otherError is what follows when nothing more comes from the peer: the error
+// that sending has found, if it has. If it does later, it acts on that itself.
+func (st *stream) otherError() error {
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	st.inEnded = true
+	return st.sendErr
 }
 
 // receiveSome passes on what has arrived, after waiting for it. It is io.EOF

@@ -47,6 +47,7 @@ func (c *call) renew(st *stream) error {
 	defer st.mu.Unlock()
 	st.cookie, st.name, st.far, st.phase = cookie, name, nil, fresh
 	st.filler, st.shut, st.eof, st.watched, st.err = 0, 0, false, false, nil
+	st.sendErr, st.inEnded = nil, false
 	st.sentAll = make(chan struct{})
 	c.s.files.add(st.file)
 	return nil

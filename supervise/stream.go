@@ -28,6 +28,10 @@ type stream struct {
 	shut    shut               // what the program has shut
 	eof     bool               // the peer sends no more
 	watched bool               // the graves have it
+	sendErr error              // why the stack took no more
+	inEnded bool               // inward has ended, without an error
+	sndbuf  int                // SO_SNDBUF in bytes, 0 until the program sets it
+	rcvbuf  int                // SO_RCVBUF
 	err     error              // what ended the connection, until the program asks
 	waiting []*stream          // of a listener: connections that its native queue holds, nil for one in refused
 	refused []acceptable       // of a listener: connections that the program had no room for
@@ -80,19 +84,40 @@ func (st *stream) joinLocked(fd int) error {
 	if err != nil {
 		return err
 	}
-	widen(far)
+	widen(far, st.rcvbuf)
 	st.far = os.NewFile(uintptr(far), "socket")
 	return nil
 }
 
 // bufferSize is how many bytes may be on their way between the program and us,
-// each way. The kernel doubles it, for its own needs, and may allow less
-// (net.core.wmem_max).
+// each way, unless the program sets SO_SNDBUF or SO_RCVBUF to less. The kernel
+// doubles it, for its own needs, and may allow less (net.core.wmem_max).
 const bufferSize = 512 << 10
 
 // widen gives a socket the buffer for what is written to it. On a socket that
-// was full it makes the kernel tell all that wait that there is room.
-func widen(fd int) { unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_SNDBUF, bufferSize) }
+// was full it makes the kernel tell all that wait that there is room. The limit
+// is what the program has asked for, 0 for nothing.
+func widen(fd, limit int) {
+	if limit <= 0 || limit > bufferSize {
+		limit = bufferSize
+	}
+	unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_SNDBUF, limit)
+}
+
+// limit notes that the program wants a buffer to have n bytes, and changes that
+// of the program's socket, fd, or of ours if fd is -1.
+func (st *stream) limit(buf *int, n, fd int) {
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	*buf = max(n, 1)
+	switch {
+	case st.phase != connected:
+	case fd >= 0:
+		widen(fd, *buf)
+	default:
+		st.onFar(func(far int) { widen(far, *buf) })
+	}
+}
 
 // fillLocked makes the program's socket refuse more data, as that of a TCP
 // connection does that is not yet established, by filling it with bytes that
