@@ -2,7 +2,6 @@ package seccomp
 
 import (
 	"math"
-	"os"
 	"strconv"
 	"unsafe"
 
@@ -122,7 +121,7 @@ func (c copier) byFile(tid int, list []Segment, otherwise error) (n int, err err
 			case err == unix.EIO || err == nil && m == 0: // nothing there; or no process any more
 				return n, unix.EFAULT
 			case err != nil:
-				return n, os.NewSyscallError("/proc/PID/mem", err)
+				return n, err
 			}
 			done += m
 			n += m

@@ -10,18 +10,18 @@ import (
 )
 
 // OpenThread returns a descriptor of a thread, close-on-exec, for GetFD. Before Linux 6.9 it is of the thread's process,
-// which has the same descriptors unless the thread went out of its way (unshare(2) with CLONE_FILES).
+// which has the same descriptors unless the thread went out of its way (unshare(2) with CLONE_FILES). The error of what asks
+// the kernel about a thread is the bare syscall.Errno, as is that of copying memory.
 func OpenThread(tid int) (pidfd int, err error) {
 	pidfd, err = unix.PidfdOpen(tid, unix.PIDFD_THREAD)
 	if err != unix.EINVAL {
-		return pidfd, os.NewSyscallError("pidfd_open", err)
+		return pidfd, err
 	}
 	tgid, err := Process(tid)
 	if err != nil {
-		return -1, err
+		return -1, unix.ESRCH
 	}
-	pidfd, err = unix.PidfdOpen(tgid, 0)
-	return pidfd, os.NewSyscallError("pidfd_open", err)
+	return unix.PidfdOpen(tgid, 0)
 }
 
 // Process returns the process that a thread belongs to.
@@ -42,14 +42,12 @@ func Process(tid int) (int, error) {
 // GetFD duplicates a descriptor of a thread into this process, close-on-exec: pidfd_getfd(2). It fails with EBADF if the
 // thread has none of that number and with ESRCH if the thread has ended.
 func GetFD(pidfd, fd int) (int, error) {
-	n, err := unix.PidfdGetfd(pidfd, fd, 0)
-	return n, os.NewSyscallError("pidfd_getfd", err)
+	return unix.PidfdGetfd(pidfd, fd, 0)
 }
 
 // Cookie returns what names an open socket, whoever has it: SO_COOKIE of socket(7). It is never given again.
 func Cookie(fd int) (uint64, error) {
-	c, err := unix.GetsockoptUint64(fd, unix.SOL_SOCKET, unix.SO_COOKIE)
-	return c, os.NewSyscallError("getsockopt", err)
+	return unix.GetsockoptUint64(fd, unix.SOL_SOCKET, unix.SO_COOKIE)
 }
 
 // Interrupted reports whether a signal waits for a thread whose call has stopped. The thread sleeps as on any call until

@@ -53,20 +53,20 @@ func TestGetFD(t *testing.T) {
 	if flags, err := unix.FcntlInt(uintptr(taken), unix.F_GETFD, 0); err != nil || flags&unix.FD_CLOEXEC == 0 {
 		t.Errorf("flags %#x, %v: want close-on-exec", flags, err)
 	}
-	if _, err := GetFD(pidfd, 1<<20); !errors.Is(err, unix.EBADF) {
+	if _, err := GetFD(pidfd, 1<<20); err != unix.EBADF {
 		t.Errorf("a descriptor that the program does not have: %v, want EBADF", err)
 	}
-	if _, err := Cookie(pidfd); !errors.Is(err, unix.ENOTSOCK) {
+	if _, err := Cookie(pidfd); err != unix.ENOTSOCK {
 		t.Errorf("cookie of what is no socket: %v, want ENOTSOCK", err)
 	}
 	if err := r.Return(r.ID, 0); err != nil {
 		t.Fatal(err)
 	}
 	r.finish(t)
-	if _, err := GetFD(pidfd, theirs); !errors.Is(err, unix.ESRCH) {
+	if _, err := GetFD(pidfd, theirs); err != unix.ESRCH {
 		t.Errorf("a descriptor of a program that has ended: %v, want ESRCH", err)
 	}
-	if _, err := OpenThread(r.tid); !errors.Is(err, unix.ESRCH) {
+	if _, err := OpenThread(r.tid); err != unix.ESRCH {
 		t.Errorf("OpenThread of a program that has ended: %v, want ESRCH", err)
 	}
 }
@@ -93,7 +93,7 @@ func TestOpenThread(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer unix.Close(pidfd)
-	if _, err := GetFD(pidfd, fd); !errors.Is(err, unix.EBADF) {
+	if _, err := GetFD(pidfd, fd); err != unix.EBADF {
 		t.Errorf("a descriptor that the thread has closed: %v, want EBADF", err)
 	}
 }
