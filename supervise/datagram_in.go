@@ -47,6 +47,7 @@ const (
 // A scratch is memory for one datagram.
 type scratch struct {
 	data  [mostDatagram]byte
+	name  [mostSockaddr]byte
 	stamp [stampSize]byte
 }
 
@@ -143,6 +144,9 @@ func (d *datagrams) keepLocked(m message) {
 // is a descriptor, or looks at it if flags has MSG_PEEK. EAGAIN says that there
 // is none.
 func (d *datagrams) pullLocked(b *scratch, fd, flags int) (message, error) {
+	if len(d.sent) == 0 {
+		return message{}, syscall.EAGAIN
+	}
 	for {
 		n, stamp, _, _, err := unix.Recvmsg(fd, b.data[:], b.stamp[:], flags&unix.MSG_PEEK|unix.MSG_DONTWAIT)
 		switch err {
@@ -171,9 +175,6 @@ func stampOf(control []byte) int64 {
 // foundLocked returns the record of the datagram that was sent at that time, and
 // forgets those before it, and it as well unless keep is set.
 func (d *datagrams) foundLocked(stamp int64, keep bool) record {
-	if len(d.sent) == 0 {
-		return record{} // not ours
-	}
 	i := max(slices.IndexFunc(d.sent, func(r record) bool { return r.before <= stamp && stamp <= r.after }), 0)
 	r := d.sent[i]
 	if !keep {

@@ -27,6 +27,7 @@ func (d *datagrams) sendQueuedLocked() {
 			return
 		}
 		d.watchLocked()
+		d.s.exchange.poller.Modify(d.sock, sockets.POLLIN|sockets.EPOLLET)
 	}
 	b := scratches.Get().(*scratch)
 	defer scratches.Put(b)
@@ -52,6 +53,7 @@ func (d *datagrams) sendLocked(p []byte) bool {
 		case syscall.EAGAIN:
 			d.unsent = bytes.Clone(p)
 			d.watchLocked()
+			d.s.exchange.poller.Modify(d.sock, sockets.POLLIN|sockets.POLLOUT|sockets.EPOLLET)
 			return false
 		case syscall.EMSGSIZE:
 			d.failLocked(err)

@@ -14,8 +14,8 @@ import (
 
 // An exchange notices when there are datagrams to move, for all sockets of a
 // program: one goroutine looks at what the stack has received and one at what
-// the program has sent. Who has just sent something through the stack does not
-// wait for the first of them, but calls deliver: on the loopback a datagram has
+// the program has sent. Who sends something through the stack does not wait for
+// the first of them, but looks itself (during): on the loopback a datagram has
 // arrived before the call that sent it returns.
 type exchange struct {
 	once   sync.Once
@@ -79,7 +79,7 @@ func (x *exchange) add(d *datagrams) {
 	x.of[d.sock] = d
 	x.mu.Unlock()
 	unix.EpollCtl(x.epoll, unix.EPOLL_CTL_ADD, d.far, &unix.EpollEvent{Fd: d.id})
-	x.poller.Register(d.sock, sockets.POLLIN|sockets.POLLOUT|sockets.EPOLLET)
+	x.poller.Register(d.sock, sockets.POLLIN|sockets.EPOLLET)
 }
 
 // number returns the number under which events are for fn. Numbers of
@@ -149,8 +149,14 @@ func (x *exchange) inward() {
 	}
 }
 
-// deliver passes on what the stack has received by now.
-func (x *exchange) deliver() { x.look(0) }
+// during runs send, which sends something through the stack, and passes on what
+// has arrived then.
+func (x *exchange) during(send func()) {
+	x.poller.Hold()
+	defer x.poller.Release()
+	send()
+	x.look(0)
+}
 
 // eventsAtOnce is how many sockets are looked at before the next question.
 const eventsAtOnce = 32
@@ -179,19 +185,28 @@ func (x *exchange) outward() {
 		if err != nil && err != unix.EINTR {
 			return
 		}
-		for _, e := range ready[:max(n, 0)] {
-			if e.Fd == 0 {
-				return // stop
-			}
-			x.mu.Lock()
-			fn := x.byID[e.Fd]
-			x.mu.Unlock()
-			if fn != nil {
-				fn(e.Events)
-			}
+		more := true
+		x.during(func() { more = x.happened(ready[:max(n, 0)]) })
+		if !more {
+			return
 		}
-		x.deliver() // which may be what was just sent
 	}
+}
+
+// happened passes events on. It reports whether there may be more.
+func (x *exchange) happened(events []unix.EpollEvent) bool {
+	for _, e := range events {
+		if e.Fd == 0 {
+			return false // stop
+		}
+		x.mu.Lock()
+		fn := x.byID[e.Fd]
+		x.mu.Unlock()
+		if fn != nil {
+			fn(e.Events)
+		}
+	}
+	return true
 }
 
 // turn moves what there is to move, after events of the program's socket.

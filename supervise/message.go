@@ -59,6 +59,10 @@ func (c *call) header(addr uint64) (*place, error) {
 	if err := c.read(addr, h[:]); err != nil {
 		return nil, err
 	}
+	return c.parseHeader(addr, h[:])
+}
+
+func (c *call) parseHeader(addr uint64, h []byte) (*place, error) {
 	word := func(at int) uint64 { return binary.NativeEndian.Uint64(h[at:]) }
 	p := &place{
 		header: addr, nameLen: addr + headerNameLen,
@@ -77,72 +81,83 @@ func (c *call) header(addr uint64) (*place, error) {
 	return p, err
 }
 
-// headers reads an array of struct mmsghdr.
+// headers reads an array of struct mmsghdr, up to the first that is not as it has
+// to be. The error is that of the first one.
 func (c *call) headers(addr, count uint64) ([]*place, error) {
-	places := make([]*place, 0, min(count, mostHeaders))
-	for i := range min(uint64(uint32(count)), mostHeaders) {
-		p, err := c.header(addr + i*headersSize)
-		if err != nil {
-			if i > 0 {
-				return places, nil
-			}
-			return nil, err
+	count = min(uint64(uint32(count)), mostHeaders)
+	places := make([]*place, 0, count)
+	all := make([]byte, count*headersSize)
+	n, _ := seccomp.ReadMemory(int(c.n.TID), addr, all)
+	for i := range count {
+		at := i * headersSize
+		if int(at)+headersSize > n {
+			return places, partlyRead(len(places), syscall.EFAULT)
 		}
-		p.transfer = addr + i*headersSize + headerTransfer
+		p, err := c.parseHeader(addr+at, all[at:])
+		if err != nil {
+			return places, partlyRead(len(places), err)
+		}
+		p.transfer = addr + at + headerTransfer
 		places = append(places, p)
 	}
 	return places, nil
 }
 
+func partlyRead(n int, err error) error {
+	if n > 0 {
+		return nil
+	}
+	return err
+}
+
 // put writes a received message to its place and returns its length, as flags
 // want it.
 func (c *call) put(p *place, m *message, flags int) (int64, error) {
-	if !c.s.listener.Alive(c.n.ID) {
-		return 0, errGone
-	}
-	tid := int(c.n.TID)
 	room := p.data.Len()
-	if n := min(len(m.data), room); n > 0 {
-		if _, err := p.data.Scatter(tid, m.data[:n]); err != nil {
-			return 0, syscall.EFAULT
-		}
-	}
-	size := int64(min(len(m.data), room))
+	data := m.data[:min(len(m.data), room)]
+	size := int64(len(data))
 	if flags&unix.MSG_TRUNC != 0 {
 		size = int64(len(m.data))
-	}
-	if p.header == 0 {
-		if p.name == 0 {
-			return size, nil
-		}
-		return size, c.putBytes(m.from, p.name, p.nameLen)
 	}
 	control, out := cutControl(m.control, p.controlRoom)
 	out |= int(m.flags) | flags&unix.MSG_CMSG_CLOEXEC
 	if len(m.data) > room {
 		out |= unix.MSG_TRUNC
 	}
-	return size, c.putHeader(p, m.from, control, out, size)
+	if !c.s.listener.Alive(c.n.ID) {
+		return 0, errGone
+	}
+	return size, c.putParts(p, data, m.from, control, out, size)
 }
 
-// putHeader writes what a receiving call returns in struct msghdr.
-func (c *call) putHeader(p *place, from, control []byte, flags int, size int64) error {
-	word := binary.NativeEndian
-	s := []seccomp.Segment{
-		{Addr: p.header + headerControlLen, Data: word.AppendUint64(nil, uint64(len(control)))},
-		{Addr: p.header + headerFlags, Data: word.AppendUint32(nil, uint32(flags))},
+// putParts writes the parts of a message and what a receiving call returns beside
+// them, in one go where that is possible.
+func (c *call) putParts(p *place, data, from, control []byte, flags int, size int64) error {
+	var words [4 + 8 + 4 + 4]byte
+	word := func(at, size int) []byte { return words[at : at+size] }
+	tid, s := int(c.n.TID), make([]seccomp.Segment, 0, 6)
+	if len(p.data) == 1 {
+		s = append(s, seccomp.Segment{Addr: uint64(p.data[0].Base), Data: data})
+	} else if _, err := p.data.Scatter(tid, data); err != nil {
+		return syscall.EFAULT
 	}
 	if p.name != 0 {
+		binary.NativeEndian.PutUint32(word(0, 4), uint32(len(from)))
 		s = append(s, seccomp.Segment{Addr: p.name, Data: from[:min(len(from), p.nameRoom)]},
-			seccomp.Segment{Addr: p.nameLen, Data: word.AppendUint32(nil, uint32(len(from)))})
+			seccomp.Segment{Addr: p.nameLen, Data: word(0, 4)})
 	}
-	if len(control) > 0 {
-		s = append(s, seccomp.Segment{Addr: p.control, Data: control})
+	if p.header != 0 {
+		binary.NativeEndian.PutUint64(word(4, 8), uint64(len(control)))
+		binary.NativeEndian.PutUint32(word(12, 4), uint32(flags))
+		s = append(s, seccomp.Segment{Addr: p.control, Data: control},
+			seccomp.Segment{Addr: p.header + headerControlLen, Data: word(4, 8)},
+			seccomp.Segment{Addr: p.header + headerFlags, Data: word(12, 4)})
 	}
 	if p.transfer != 0 {
-		s = append(s, seccomp.Segment{Addr: p.transfer, Data: word.AppendUint32(nil, uint32(size))})
+		binary.NativeEndian.PutUint32(word(16, 4), uint32(size))
+		s = append(s, seccomp.Segment{Addr: p.transfer, Data: word(16, 4)})
 	}
-	if _, err := seccomp.WriteSegments(int(c.n.TID), s...); err != nil {
+	if _, err := seccomp.WriteSegments(tid, s...); err != nil {
 		return syscall.EFAULT
 	}
 	return nil

@@ -131,13 +131,9 @@ func (t *transfer) received(b []byte) error {
 		}
 	}
 	t.done += len(b)
-	if p.header != 0 {
-		return c.putHeader(p, nil, nil, t.flags&unix.MSG_CMSG_CLOEXEC, int64(t.done))
-	}
-	if p.name == 0 {
-		return nil
-	}
-	return c.putBytes(nil, p.name, p.nameLen) // on a connection no name is told
+	rest := *p
+	rest.data, rest.transfer = nil, 0
+	return c.putParts(&rest, nil, nil, nil, t.flags&unix.MSG_CMSG_CLOEXEC, 0) // on a connection no name is told
 }
 
 // after returns what is left of v after n bytes.

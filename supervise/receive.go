@@ -33,7 +33,15 @@ func (c *call) recvfrom() (int64, error) {
 	if err != nil {
 		return 0, err
 	}
-	p.nameLen = c.arg(5)
+	if p.nameLen = c.arg(5); p.name != 0 {
+		var b [4]byte
+		if err := c.read(p.nameLen, b[:]); err != nil {
+			return 0, err
+		}
+		if p.nameRoom = int(int32(binary.NativeEndian.Uint32(b[:]))); p.nameRoom < 0 {
+			return 0, syscall.EINVAL
+		}
+	}
 	return c.receive(int(int32(c.arg(3))), p)
 }
 

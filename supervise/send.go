@@ -10,6 +10,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/userstack/userstack/stack/sockets"
+	"github.com/userstack/userstack/supervise/internal/seccomp"
 )
 
 // sendto is sendto(2) with an address or flags that AF_UNIX does not have.
@@ -40,17 +41,21 @@ func (c *call) send(p *place, flags int) (int64, error) {
 	if c.datagrams() == nil {
 		return c.sendStream(p, flags)
 	}
-	m, err := c.outgoing(p)
+	b := scratches.Get().(*scratch)
+	m, err := c.outgoing(p, b)
 	if err != nil {
+		scratches.Put(b)
 		return 0, err
 	}
 	n, err := c.sendNow(m, flags)
 	if errnoOf(err) != syscall.EAGAIN || flags&unix.MSG_DONTWAIT != 0 || c.nonblocking() {
+		scratches.Put(b)
 		return int64(n), err
 	}
 	return c.wait(func(ctx context.Context) (int64, error) {
 		bound, cancel, ended := c.bounded(ctx, unix.SO_SNDTIMEO)
 		defer cancel()
+		defer scratches.Put(b)
 		n, err := c.f.sock.SendMsg(m, sockets.MsgFlags(flags), sockets.WithContext(bound))
 		if bound.Err() != nil && err != nil {
 			return 0, ended()
@@ -69,8 +74,8 @@ func (c *call) sendNow(m *sockets.Msg, flags int) (int, error) {
 	if err != nil {
 		return 0, err
 	}
-	n, err := d.sock.SendMsg(m, sockets.MsgFlags(flags)|sockets.MSG_DONTWAIT)
-	c.s.exchange.deliver()
+	n := 0
+	c.s.exchange.during(func() { n, err = d.sock.SendMsg(m, sockets.MsgFlags(flags)|sockets.MSG_DONTWAIT) })
 	return n, err
 }
 
@@ -80,7 +85,11 @@ func (c *call) sendmmsg() (int64, error) {
 		return c.sendStreams()
 	}
 	flags := int(int32(c.arg(3)))
-	done, err := c.sendAll(0, flags)
+	places, err := c.headers(c.arg(1), c.arg(2))
+	if err != nil {
+		return 0, err
+	}
+	done, err := c.sendAll(places, flags)
 	if err != syscall.EAGAIN || flags&unix.MSG_DONTWAIT != 0 || c.nonblocking() {
 		return partly(done, err)
 	}
@@ -91,7 +100,9 @@ func (c *call) sendmmsg() (int64, error) {
 			if c.s.poll(bound, c.f.sock, sockets.POLLOUT) != nil {
 				return partly(done, ended())
 			}
-			done, err = c.sendAll(done, flags)
+			n := 0
+			n, err = c.sendAll(places[done:], flags)
+			done += n
 		}
 		return partly(done, err)
 	})
@@ -106,36 +117,29 @@ func partly(done int, err error) (int64, error) {
 	return 0, err
 }
 
-// sendAll sends the messages of sendmmsg(2) after the first done, and returns how
-// many are sent then. EAGAIN says that the next one has to wait.
-func (c *call) sendAll(done, flags int) (int, error) {
-	count := int(min(uint64(uint32(c.arg(2))), mostHeaders))
-	for ; done < count; done++ {
-		at := c.arg(1) + uint64(done)*headersSize
-		n, err := c.sendOne(at, flags)
-		if errnoOf(err) == syscall.EAGAIN {
-			return done, syscall.EAGAIN
+// sendAll sends messages and returns how many it has sent. EAGAIN says that the
+// next one has to wait.
+func (c *call) sendAll(places []*place, flags int) (done int, err error) {
+	b := scratches.Get().(*scratch)
+	defer scratches.Put(b)
+	for _, p := range places {
+		var m *sockets.Msg
+		if m, err = c.outgoing(p, b); err != nil {
+			break
 		}
-		if err == nil {
-			err = c.write(at+headerTransfer, binary.NativeEndian.AppendUint32(nil, uint32(n)))
+		n := 0
+		if n, err = c.sendNow(m, flags); err != nil {
+			if errnoOf(err) == syscall.EAGAIN {
+				err = syscall.EAGAIN
+			}
+			break
 		}
-		if err != nil {
-			return done, err
+		if err = c.write(p.transfer, binary.NativeEndian.AppendUint32(nil, uint32(n))); err != nil {
+			break
 		}
+		done++
 	}
-	return done, nil
-}
-
-func (c *call) sendOne(at uint64, flags int) (int, error) {
-	p, err := c.header(at)
-	if err != nil {
-		return 0, err
-	}
-	m, err := c.outgoing(p)
-	if err != nil {
-		return 0, err
-	}
-	return c.sendNow(m, flags)
+	return done, err
 }
 
 // mostMessage bounds what is read of a message, in bytes: the stack knows what is
@@ -146,45 +150,58 @@ const mostMessage = 1<<17 - 1
 // net.core.optmem_max does.
 const mostAncillary = 128 << 10
 
-// outgoing reads a message from its place. Errors: EFAULT; EINVAL for an address
-// or a control message that is none; ENOBUFS for too many of these.
-func (c *call) outgoing(p *place) (*sockets.Msg, error) {
-	m := &sockets.Msg{}
+// outgoing reads a message from its place; b is for its data. Errors: EFAULT;
+// EINVAL for an address or a control message that is none; ENOBUFS for too many
+// of these.
+func (c *call) outgoing(p *place, b *scratch) (*sockets.Msg, error) {
 	if p.controlRoom > mostAncillary {
 		return nil, syscall.ENOBUFS
 	}
+	name, control := b.name[:p.nameRoom], []byte(nil)
+	if p.name == 0 {
+		name = nil
+	}
 	if p.controlRoom > 0 && p.control != 0 {
-		b := make([]byte, p.controlRoom)
-		if err := c.read(p.control, b); err != nil {
-			return nil, err
-		}
-		var err error
-		if m.Control, err = sockets.ParseControl(b); err != nil {
-			return nil, err
-		}
+		control = make([]byte, p.controlRoom)
 	}
-	if p.name != 0 && (p.nameRoom > 0 || p.header == 0) {
-		a, err := c.destination(p)
-		if err != nil {
-			return nil, err
-		}
-		m.Addr = a
-	}
-	data := make([]byte, min(p.data.Len(), mostMessage))
-	if _, err := p.data.Gather(int(c.n.TID), data); err != nil {
-		return nil, syscall.EFAULT
-	}
-	m.Buffers = [][]byte{data}
-	return m, nil
-}
-
-// destination reads the address of a datagram. AF_UNSPEC is AF_INET to Linux on
-// an AF_INET socket and no address on an AF_INET6 one.
-func (c *call) destination(p *place) (sockets.Sockaddr, error) {
-	b := make([]byte, p.nameRoom)
-	if err := c.read(p.name, b); err != nil {
+	data, err := c.readParts(p, name, control, b)
+	if err != nil {
 		return nil, err
 	}
+	m := &sockets.Msg{Buffers: [][]byte{data}}
+	if m.Control, err = sockets.ParseControl(control); err != nil {
+		return nil, err
+	}
+	if p.name != 0 && (p.nameRoom > 0 || p.header == 0) {
+		m.Addr, err = c.destination(name)
+	}
+	return m, err
+}
+
+// readParts reads the parts of a message, in one go where that is possible.
+func (c *call) readParts(p *place, name, control []byte, b *scratch) (data []byte, err error) {
+	data = b.data[:]
+	if size := p.data.Len(); size <= len(data) {
+		data = data[:size]
+	} else {
+		data = make([]byte, min(size, mostMessage))
+	}
+	tid := int(c.n.TID)
+	s := []seccomp.Segment{{Addr: p.name, Data: name}, {Addr: p.control, Data: control}}
+	if len(p.data) == 1 {
+		s = append(s, seccomp.Segment{Addr: uint64(p.data[0].Base), Data: data})
+	} else if _, err := p.data.Gather(tid, data); err != nil {
+		return nil, syscall.EFAULT
+	}
+	if _, err := seccomp.ReadSegments(tid, s...); err != nil {
+		return nil, syscall.EFAULT
+	}
+	return data, nil
+}
+
+// destination returns the address of a datagram. AF_UNSPEC is AF_INET to Linux on
+// an AF_INET socket and no address on an AF_INET6 one.
+func (c *call) destination(b []byte) (sockets.Sockaddr, error) {
 	unspecified := len(b) >= 2 && b[0] == 0 && b[1] == 0
 	if c.f.sock.Family() == sockets.AF_INET && len(b) < unix.SizeofSockaddrInet4 {
 		return nil, syscall.EINVAL

@@ -4,6 +4,7 @@ import (
 	"maps"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -39,6 +40,7 @@ type Poller struct {
 	mu    sync.Mutex
 	queue watchQueue
 
+	held  atomic.Int32  // by Hold, and not yet by Release
 	woken chan struct{} // a token: the queue may have something
 	done  chan struct{} // closed by Close
 }
@@ -166,6 +168,18 @@ func (p *Poller) PollInto(d []PollDesc, timeout time.Duration) (n int, err error
 	}
 	d, err = p.poll(d[:0:len(d)], timeout)
 	return len(d), err
+}
+
+// Hold puts off until Release that a Poll is woken. A goroutine that makes
+// sockets ready, and looks for itself afterwards with a timeout of 0, so spares
+// the one that waits the trouble. Each Hold needs its Release, soon.
+func (p *Poller) Hold() { p.held.Add(1) }
+
+// Release ends a Hold. If something is left to report, a Poll is woken.
+func (p *Poller) Release() {
+	if p.held.Add(-1) == 0 && p.queued() > 0 {
+		p.wake()
+	}
 }
 
 // Close ends every registration and wakes every Poll with ErrClosed. The sockets

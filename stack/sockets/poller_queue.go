@@ -34,7 +34,9 @@ type watch struct {
 // It runs wherever netstack or this package notifies.
 func (w *watch) NotifyEvent(why waiter.EventMask) {
 	w.poller.push(w, why)
-	w.poller.wake()
+	if w.poller.held.Load() == 0 { // else Release finds it in the queue
+		w.poller.wake()
+	}
 }
 
 // look returns what to report about a socket to which why has happened: what is

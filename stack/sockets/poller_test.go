@@ -257,6 +257,44 @@ func TestPollerIsWoken(t *testing.T) {
 	}
 }
 
+// TestPollerHold checks that nothing that happens during a Hold is lost, and that
+// who waits hears of it afterwards.
+func TestPollerHold(t *testing.T) {
+	h, end := loopbackHost()
+	defer end()
+	to, addr := loopbackUDP(t, h)
+	from := udpSocket(t, h)
+	p := newPoller(t, h)
+	check(t, p.Register(to, in|edge))
+	var released atomic.Bool
+	woken := make(chan error, 1)
+	go func() {
+		_, err := p.Poll(lostAfter)
+		if err == nil && !released.Load() {
+			err = errors.New("Poll was woken during Hold")
+		}
+		woken <- err
+	}()
+	awaitPolling(t, 1)
+	p.Hold()
+	p.Hold()
+	must[int](t)(from.SendTo([]byte("x"), addr))
+	p.Release()
+	select {
+	case err := <-woken:
+		t.Errorf("the first Release of two woke Poll: %v", err)
+	default:
+	}
+	released.Store(true)
+	p.Release()
+	check(t, <-woken)
+	p.Hold()
+	must[int](t)(from.SendTo([]byte("y"), addr))
+	wantPolled(t, p, to, in) // who holds can look
+	p.Release()
+	wantPolled(t, p, to, 0)
+}
+
 // TestPollerLevelWakesAll: every goroutine in Poll is told of a socket that stays
 // ready.
 func TestPollerLevelWakesAll(t *testing.T) {
