@@ -148,20 +148,30 @@ func encode6(pkt *stack.PacketBuffer, e envelope, size int, f fragment) {
 	header.IPv6(pkt.NetworkHeader().Push(room)).Encode(&fields)
 }
 
-// checksumHolds verifies the checksum of a UDP datagram or TCP segment, unless
-// the link vouches for it. Netstack does it later than this package looks.
-func checksumHolds(id stack.TransportEndpointID, pkt *stack.PacketBuffer, udp bool) bool {
-	if pkt.RXChecksumValidated {
-		return true
+// soundTCP and soundUDP report whether a segment's or datagram's lengths are
+// possible and its checksum is right, unless the link vouches for that. Netstack
+// looks later than this package does.
+func soundTCP(id stack.TransportEndpointID, pkt *stack.PacketBuffer) bool {
+	h := header.TCP(pkt.TransportHeader().Slice())
+	if size := int(h.DataOffset()); size < header.TCPMinimumSize || size > len(h) {
+		return false
 	}
-	h := pkt.TransportHeader().Slice()
-	sum := pkt.Data().Checksum()
-	if udp {
-		u := header.UDP(h)
-		return u.Checksum() == 0 && pkt.NetworkProtocolNumber == header.IPv4ProtocolNumber ||
-			u.IsChecksumValid(id.RemoteAddress, id.LocalAddress, sum)
+	data := pkt.Data()
+	return pkt.RXChecksumValidated ||
+		h.IsChecksumValid(id.RemoteAddress, id.LocalAddress, data.Checksum(), uint16(data.Size()))
+}
+
+func soundUDP(id stack.TransportEndpointID, pkt *stack.PacketBuffer) bool {
+	h := header.UDP(pkt.TransportHeader().Slice())
+	size := int(h.Length()) - header.UDPMinimumSize
+	if size < 0 || size > pkt.Data().Size() {
+		return false
 	}
-	return header.TCP(h).IsChecksumValid(id.RemoteAddress, id.LocalAddress, sum, uint16(pkt.Data().Size()))
+	pkt.Data().CapLength(size)
+	if h.Checksum() == 0 && pkt.NetworkProtocolNumber == header.IPv4ProtocolNumber {
+		return true // there is none (RFC 768)
+	}
+	return pkt.RXChecksumValidated || h.IsChecksumValid(id.RemoteAddress, id.LocalAddress, pkt.Data().Checksum())
 }
 
 // payloadOf copies what follows the transport header into b and returns it.

@@ -73,7 +73,7 @@ func (c *connector) handle(id stack.TransportEndpointID, pkt *stack.PacketBuffer
 	if flags&decisive != header.TCPFlagSyn {
 		return false
 	}
-	if !checksumHolds(id, pkt, false) {
+	if !soundTCP(id, pkt) {
 		return true
 	}
 	c.mu.Lock()

@@ -26,7 +26,7 @@ func (t *flowTable) init(u *Uplink) {
 // handleUDP takes a datagram of the stack's. Netstack calls it from the
 // goroutine that delivers packets.
 func (u *Uplink) handleUDP(id stack.TransportEndpointID, pkt *stack.PacketBuffer) bool {
-	if !checksumHolds(id, pkt, true) {
+	if !soundUDP(id, pkt) {
 		return true
 	}
 	from, to := ends(id)
