@@ -72,7 +72,7 @@ func (b *blocked) look(l *seccomp.Listener) int {
 // less often, since a program may wait for days.
 const (
 	soonestLook = 2 * time.Millisecond
-	latestLook  = 100 * time.Millisecond
+	latestLook  = 250 * time.Millisecond
 )
 
 // watchBlocked looks at the waiting calls until the supervisor ends. While none
