@@ -274,8 +274,13 @@ func (d *description) flushLater() {
 		defer d.mu.Unlock()
 		d.answer(askFlush, 0)
 		if ops := d.ep.Load().SocketOptions(); d.asked(askCork | askMore) {
+			// Not even Nagle's algorithm may keep it: when the acknowledgement that it
+			// waits for came, the cork would be back.
+			delay := ops.GetDelayOption()
+			ops.SetDelayOption(false)
 			ops.SetCorkOption(false)
 			ops.SetCorkOption(true)
+			ops.SetDelayOption(delay)
 		}
 	})
 }

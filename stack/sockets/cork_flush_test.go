@@ -2,26 +2,37 @@ package sockets_test
 
 import (
 	"testing"
+	"time"
 
+	"github.com/userstack/userstack/stack/link"
 	"github.com/userstack/userstack/stack/sockets"
 )
 
-// What TCP_CORK or MSG_MORE holds back leaves after 200 ms all the same (tcp(7)).
+// What TCP_CORK or MSG_MORE holds back leaves after 200 ms all the same (tcp(7)),
+// also when nothing that was sent before has been acknowledged by then.
 func TestCorkedDataLeaves(t *testing.T) {
-	a, b := pair(t)
-	for name, flags := range map[string]sockets.MsgFlags{"TCP_CORK": 0, "MSG_MORE": sockets.MSG_MORE} {
-		t.Run(name, func(t *testing.T) {
-			client, server := connected(t, a, b)
-			if flags == 0 {
-				check(t, client.SetSockOptInt(sockets.SOL_TCP, sockets.TCP_CORK, 1))
-			}
-			for range 3 {
-				must[int](t)(client.Send([]byte("x"), flags))
-				p, err := server.Recv(1, sockets.Within(patience))
-				if err != nil || string(p) != "x" {
-					t.Fatalf("received %q, %v", p, err)
+	for path, delay := range map[string]time.Duration{"near": 0, "far": 300 * time.Millisecond} {
+		left, right := link.NewPipe(link.PipeConfig{})
+		slow, err := link.NewImpair(left, link.ImpairConfig{In: link.Impairment{Delay: delay}}) // delays acknowledgements
+		check(t, err)
+		a, b := newHost(t, slow, addrA, addrA6), newHost(t, right, addrB, addrB6)
+		for name, flags := range map[string]sockets.MsgFlags{"TCP_CORK": 0, "MSG_MORE": sockets.MSG_MORE} {
+			t.Run(name+"/"+path, func(t *testing.T) {
+				client, server := connected(t, a, b)
+				if flags == 0 {
+					check(t, client.SetSockOptInt(sockets.SOL_TCP, sockets.TCP_CORK, 1))
 				}
-			}
-		})
+				for range 3 {
+					must[int](t)(client.Send([]byte("x"), flags))
+					p, err := server.Recv(1, sockets.Within(patience))
+					if err != nil || string(p) != "x" {
+						t.Fatalf("received %q, %v", p, err)
+					}
+				}
+				if v := must[int](t)(client.GetSockOptInt(sockets.SOL_TCP, sockets.TCP_NODELAY)); v != 0 {
+					t.Errorf("TCP_NODELAY is %d afterwards", v)
+				}
+			})
+		}
 	}
 }
