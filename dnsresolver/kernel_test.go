@@ -14,17 +14,23 @@ import (
 // kernel, which ends with the test.
 func kernelServer(t testing.TB, h handler) Server {
 	t.Helper()
-	pc, err := net.ListenPacket("udp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
+	const tries = 100 // a port that is free for UDP may be taken for TCP
+	for try := 1; ; try++ {
+		pc, err := net.ListenPacket("udp", "127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		addr := netip.MustParseAddrPort(pc.LocalAddr().String())
+		ln, err := net.Listen("tcp", addr.String())
+		if err == nil {
+			serveOn(t, pc, ln, addr, h)
+			return Server{Addr: addr}
+		}
+		pc.Close()
+		if try == tries {
+			t.Fatal(err)
+		}
 	}
-	addr := netip.MustParseAddrPort(pc.LocalAddr().String())
-	ln, err := net.Listen("tcp", addr.String())
-	if err != nil {
-		t.Fatal(err)
-	}
-	serveOn(t, pc, ln, addr, h)
-	return Server{Addr: addr}
 }
 
 // serveOn runs a scripted server on two sockets, until the test ends.
@@ -103,12 +109,17 @@ func TestKernelPortClosed(t *testing.T) {
 	}
 	closed := Server{Addr: netip.MustParseAddrPort(pc.LocalAddr().String())}
 	pc.Close()
-	r := kernelResolver(t, Config{Servers: []Server{closed, kernelServer(t, zone)}})
-	start := time.Now()
-	if _, err := r.LookupNetIP(t.Context(), "ip", "a4.test"); err != nil {
-		t.Fatal(err)
+	open := kernelServer(t, zone)
+	took := initialRTO
+	for try := 0; try < 5 && took >= initialRTO; try++ { // a busy machine may have been late
+		r := kernelResolver(t, Config{Servers: []Server{closed, open}})
+		start := time.Now()
+		if _, err := r.LookupNetIP(t.Context(), "ip", "a4.test"); err != nil {
+			t.Fatal(err)
+		}
+		took = time.Since(start)
 	}
-	if took := time.Since(start); took >= initialRTO {
+	if took >= initialRTO {
 		t.Errorf("took %v", took)
 	}
 }

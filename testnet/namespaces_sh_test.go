@@ -155,7 +155,7 @@ func useDevice(t *testing.T) {
 	if _, err := dev.Write(0, [][][]byte{{tuntest.Datagram(tuntest.Near, tuntest.Far, []byte("hello"))}}); err != nil {
 		t.Fatal(err)
 	}
-	conn.SetReadDeadline(time.Now().Add(5 * time.Second))
+	conn.SetReadDeadline(time.Now().Add(time.Minute))
 	buf := make([]byte, 10)
 	if n, _, err := conn.ReadFrom(buf); string(buf[:n]) != "hello" {
 		t.Errorf("%q, %v", buf[:n], err)

@@ -17,7 +17,7 @@ import (
 )
 
 // patience is how long a step may take before a test fails.
-const patience = 5 * time.Second
+const patience = time.Minute
 
 // reader reads packets from a queue one at a time.
 type reader struct {

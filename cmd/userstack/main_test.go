@@ -76,8 +76,8 @@ func checkedMain() int {
 	return code
 }
 
-// commandPatience bounds one command of a test.
-const commandPatience = 30 * time.Second
+// commandPatience bounds one command of a test: only a hang lasts longer, under the race detector on a busy machine too.
+const commandPatience = 3 * time.Minute
 
 // result is what a command did.
 type result struct {

@@ -25,7 +25,7 @@ import (
 
 const (
 	testNIC     = 1
-	testTimeout = 20 * time.Second
+	testTimeout = time.Minute
 )
 
 // A host is a bare netstack on one link, with 10.0.0.n and fd00::n.

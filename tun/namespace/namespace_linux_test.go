@@ -21,7 +21,7 @@ import (
 )
 
 // patience is how long a step may take before a test fails.
-const patience = 5 * time.Second
+const patience = time.Minute
 
 // skip skips a test for want of namespaces or devices, or fails it where
 // USERSTACK_REQUIRE says that they must be there.
