@@ -44,13 +44,19 @@ func readLine(t *testing.T, r *bufio.Reader) string {
 	return strings.TrimSuffix(line, "\n")
 }
 
-// countSignals is a program that says which signals come, and goes on until it is told to end.
+// countSignals is a program that says which signals come, and ends when it reads a line. The signals wait for it: a
+// handler could come just before a call that then waits for something else.
 const countSignals = `
-import signal, sys
-def say(n, _): print(signal.Signals(n).name, flush=True)
-for s in sys.argv[1:]: signal.signal(getattr(signal, s), say)
+import os, signal, sys, threading
+end = signal.SIGRTMIN
+signals = {getattr(signal, name) for name in sys.argv[1:]} | {end}
+signal.pthread_sigmask(signal.SIG_BLOCK, signals)
+def read():
+    sys.stdin.readline()
+    os.kill(os.getpid(), end)
+threading.Thread(target=read).start()
 print("ready", flush=True)
-input()
+while (n := signal.sigwait(signals)) != end: print(signal.Signals(n).name, flush=True)
 print("end", flush=True)
 `
 
@@ -127,6 +133,7 @@ func TestRunLeavings(t *testing.T) {
 
 	r := start(t, userstack(t, "run", "-v", "--net", "demo", "sh", "-c",
 		`setsid sh -c 'trap "echo caught; exit" TERM; echo $$ >&2; while :; do sleep 0.1; done' & exit 4`), nil)
+	r.await(t, `^\d+\n$`) // its trap is set
 	r.await(t, `^userstack: run: sh has ended; waiting for what it left running \(process \d+\)`)
 	r.cmd.Process.Signal(syscall.SIGTERM)
 	r.end(t).expect(t, 4, "^caught\n$", "has ended")
