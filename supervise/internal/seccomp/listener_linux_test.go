@@ -129,14 +129,28 @@ func TestKilled(t *testing.T) {
 	}
 }
 
-// TestCloseTwice closes what nobody uses.
-func TestCloseTwice(t *testing.T) {
-	f := start(t, "answers")
+// TestClosed closes a listener whose number another one gets.
+func TestClosed(t *testing.T) {
+	f, other := start(t, "answers"), start(t, "answers")
 	if err := f.Listener.Close(); err != nil {
 		t.Error(err)
 	}
+	if err := unix.Dup3(other.fd, f.fd, unix.O_CLOEXEC); err != nil {
+		t.Fatal(err)
+	}
+	defer unix.Close(f.fd)
 	if err := f.Listener.Close(); err != os.ErrClosed {
 		t.Errorf("second Close: %v, want os.ErrClosed", err)
+	}
+	if err := f.Receive(new(Notification)); err != os.ErrClosed {
+		t.Errorf("Receive: %v, want os.ErrClosed", err)
+	}
+	n := other.receive(t, unix.SYS_GETPPID)
+	if err := f.Return(n.ID, 42); err != os.ErrClosed {
+		t.Errorf("Return: %v, want os.ErrClosed", err)
+	}
+	if !other.Alive(n.ID) {
+		t.Error("a closed listener has answered another one's call")
 	}
 	f.finish(t)
 	if _, err := NewListener(1 << 20); !errors.Is(err, unix.EBADF) {
