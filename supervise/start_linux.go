@@ -53,6 +53,9 @@ func (c *Cmd) launch(s *supervisor) error {
 	}
 	listener, err := st.listener(c.Process.Pid)
 	if err != nil {
+		if lack := Check(); lack != nil {
+			err = lack // which knows a remedy
+		}
 		return c.failed(err)
 	}
 	s.serve(listener)
