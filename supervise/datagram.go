@@ -168,7 +168,7 @@ func (c *call) shutdownDatagram(how int) (int64, error) {
 		d.shut, d.full = true, true
 		for len(d.waiting) > 0 {
 			r := d.waiting[0]
-			r.finishLocked(r.result(nil))
+			r.finishLocked(r.result(r.takeLocked(message{})))
 		}
 	}
 	d.watchLocked()

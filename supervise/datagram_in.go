@@ -118,6 +118,7 @@ func (d *datagrams) pushLocked(m message) (alive bool) {
 			d.keepLocked(m)
 			return true
 		case unix.ECONNREFUSED:
+			d.keepLocked(m)
 			return false
 		case unix.ECONNRESET, unix.EINTR: // the program has connected its socket anew
 		default:

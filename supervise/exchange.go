@@ -4,6 +4,8 @@ package supervise
 
 import (
 	"context"
+	"maps"
+	"slices"
 	"sync"
 	"time"
 
@@ -218,8 +220,39 @@ func (d *datagrams) turn(events uint32) {
 	d.sendQueuedLocked()
 	alive := d.deliverLocked()
 	d.watchLocked()
+	lost := d.back
 	d.mu.Unlock()
-	if !alive {
-		d.end()
+	if alive {
+		return
+	}
+	local, err := d.sock.GetSockName()
+	d.end()
+	if err == nil && len(lost) > 0 {
+		d.s.exchange.again(lost[0], local)
+	}
+}
+
+// again lets another socket of the program send once more what it has sent to
+// one that was closed already without our noticing, so that it hears that nobody
+// is there. Other hosts hear so when they send again.
+func (x *exchange) again(m message, to sockets.Sockaddr) {
+	from, err := parseSockaddr(m.from)
+	if err != nil {
+		return
+	}
+	x.mu.Lock()
+	all := slices.Collect(maps.Keys(x.of))
+	x.mu.Unlock()
+	for _, sock := range all {
+		name, err := sock.GetSockName()
+		if err != nil || portOf(name) != portOf(from) || portOf(name) == 0 {
+			continue
+		}
+		if _, err := sock.GetPeerName(); err == nil {
+			sock.Send(m.data, sockets.MSG_DONTWAIT)
+		} else {
+			sock.SendTo(m.data, to, sockets.MSG_DONTWAIT)
+		}
+		return
 	}
 }

@@ -120,7 +120,7 @@ func (r *receive) run() (int64, error) {
 		return r.result(err)
 	}
 	if d.shut {
-		return r.result(nil)
+		return r.result(r.takeLocked(message{}))
 	}
 	d.waiting = append(d.waiting, r)
 	if limit := c.limit(unix.SO_RCVTIMEO); limit > 0 {
