@@ -51,6 +51,10 @@ func (c *call) serve() {
 	if c.s.trace != nil {
 		c.describe()
 	}
+	if n := c.netlink(); n != nil {
+		c.finish(n.call(c))
+		return
+	}
 	c.finish(c.h.run(c))
 }
 

@@ -71,6 +71,9 @@ func (c *call) introduce(f *file, fd, flags int) (int64, error) {
 
 // otherSocket serves the families that are not the Internet's.
 func (c *call) otherSocket(family sockets.Family, typ sockets.Type, protocol sockets.Protocol, flags int) (int64, error) {
+	if family == sockets.AF_NETLINK {
+		return c.newNetlink(typ, flags)
+	}
 	return 0, syscall.EAFNOSUPPORT
 }
 

@@ -23,6 +23,7 @@ type supervisor struct {
 	trace     func(Event)
 	names     *names
 	graves    graves
+	ports     ports
 	files     registry
 	listeners listeners
 	tasks     tasks

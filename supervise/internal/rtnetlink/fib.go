@@ -50,8 +50,14 @@ func entries(s *stack.Stack, family uint8) []entry {
 				kind: typeMulticast, index: i.Index, metric: metricKernel6})
 		}
 	}
+	last := func(e entry) int { // the kernel tells IPv6's default route after the others
+		if family == familyInet6 && e.dst.Bits() == 0 {
+			return 1
+		}
+		return 0
+	}
 	slices.SortStableFunc(out, func(a, b entry) int {
-		return cmp.Or(cmp.Compare(a.table, b.table), a.dst.Addr().Compare(b.dst.Addr()), cmp.Compare(a.dst.Bits(), b.dst.Bits()))
+		return cmp.Or(cmp.Compare(a.table, b.table), cmp.Compare(last(a), last(b)), a.dst.Addr().Compare(b.dst.Addr()), cmp.Compare(a.dst.Bits(), b.dst.Bits()))
 	})
 	return slices.CompactFunc(out, func(a, b entry) bool { return a == b })
 }
