@@ -82,7 +82,7 @@ func (c *crowd) gone(since time.Time) {
 	go func() { c.blocked.Wait(); close(done) }()
 	select {
 	case <-done:
-	case <-time.After(10 * closeTime):
+	case <-time.After(time.Minute): // a hang
 		c.mu.Lock()
 		defer c.mu.Unlock()
 		c.t.Fatalf("calls are still blocked; others returned %v", c.outcomes)
