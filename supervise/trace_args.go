@@ -149,6 +149,9 @@ func (c *call) addressAt(addr, size uint64) string {
 	case a == nil:
 		return "{AF_UNSPEC}"
 	}
+	if f, ok := a.(foreign); ok {
+		return fmt.Sprintf("{%s}", f.family)
+	}
 	return fmt.Sprintf("{%s, %s}", a.Family(), a)
 }
 

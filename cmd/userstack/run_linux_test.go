@@ -71,6 +71,15 @@ func TestRunSockets(t *testing.T) {
 	}
 }
 
+// TestRunBesideChildren: what run itself has started is not taken for the program's.
+func TestRunBesideChildren(t *testing.T) {
+	t.Parallel()
+	needProgram(t, "curl", "setsid")
+	needNamespace(t)
+	try(t, "run", "--net", "netns", "sh", "-c", "setsid sleep 0.1 & curl -sS http://www.demo.test/").
+		expect(t, exitOK, "^Hello from the Linux kernel", "")
+}
+
 // TestRunEnvironment: the program has our environment, with what --env adds.
 func TestRunEnvironment(t *testing.T) {
 	t.Parallel()

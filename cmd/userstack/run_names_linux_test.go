@@ -1,9 +1,13 @@
 package main
 
 import (
+	"errors"
+	"io"
+	"net"
 	"net/netip"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -91,6 +95,42 @@ func TestNameservers(t *testing.T) {
 	const before, after = "search a b\nnameserver fe80::1%eth0\noptions ndots:2", "search a b\noptions ndots:2\nnameserver 127.0.0.1\n"
 	if got := string(withNameserver(before, defaultNameservers[0])); got != after {
 		t.Errorf("%q becomes %q, want %q", before, got, after)
+	}
+}
+
+// TestNameSockets: a service that libc asks before nameservers is covered on a network with names of its own.
+func TestNameSockets(t *testing.T) {
+	dir := t.TempDir()
+	service, file := filepath.Join(dir, "service"), filepath.Join(dir, "file")
+	l, err := net.Listen("unix", service)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	if err := os.WriteFile(file, nil, 0o666); err != nil {
+		t.Fatal(err)
+	}
+	defer func(old []string) { nameSockets = old }(nameSockets)
+	nameSockets = []string{service, file, filepath.Join(dir, "nothing")}
+	for link, want := range map[string]int{"demo": 1, "host": 0} {
+		s := &settings{}
+		if err := s.link.Set(link); err != nil {
+			t.Fatal(err)
+		}
+		n, err := s.open(t.Context(), io.Discard)
+		if err != nil {
+			t.Fatal(err)
+		}
+		names, err := s.serveNames(n)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, covered := names.files[service]; covered != (want == 1) || len(names.files) != want {
+			t.Errorf("on %s these are covered: %q", link, names.files)
+		}
+		if err := errors.Join(names.Close(), n.Close()); err != nil {
+			t.Error(err)
+		}
 	}
 }
 

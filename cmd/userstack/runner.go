@@ -122,6 +122,9 @@ func (r *runner) wait(p *program, cmd *exec.Cmd, run process, started func()) er
 	p.prepare(cmd, r.env)
 	relay := newRelay()
 	defer relay.stop()
+	if r.cmd.Context().Err() != nil {
+		return context.Cause(r.cmd.Context()) // by a signal, which no program is there to get
+	}
 	if err := run.Start(); err != nil {
 		return r.cannotStart(p, err)
 	}
