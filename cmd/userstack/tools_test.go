@@ -131,7 +131,7 @@ func TestUsage(t *testing.T) {
 		{args: "ping -s 70000 www.demo.test", code: exitUsage, stderr: `not a number from 0 to 65507`},
 		{args: "version x", code: exitUsage, stderr: `takes no arguments, but "x" was given`},
 		{args: "demo --link tun:no", code: exitUsage, stderr: `--link demo or --link netns`},
-		{args: "fetch --link nonsense x", code: exitUsage, stderr: `there is no link "nonsense"; there are demo, netns, tun:NAME`},
+		{args: "fetch --link nonsense x", code: exitUsage, stderr: `there is no link "nonsense"; there are demo, host, netns, tun:NAME`},
 		{args: "fetch --link tun x", code: exitUsage, stderr: `"tun" should be tun:NAME`},
 		{args: "fetch --link fd:three x", code: exitUsage, stderr: `"three" should be a file descriptor's number`},
 		{args: "fetch --addr 10.0.0.1 x", code: exitUsage, stderr: `--addr`},
