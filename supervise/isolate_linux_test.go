@@ -150,6 +150,12 @@ func TestPrivateFiles(t *testing.T) {
 		if out, err := cmd.Output(); string(out) != "inside\n" || err != nil || cmd.Isolated() != nil {
 			t.Errorf("isolation %d: %q, %v, %v", how, out, err, cmd.Isolated())
 		}
+		// The capability that this took is gone, and root's are its own.
+		cmd = supervise.Command(newHost(t), "grep", "CapEff", "/proc/self/status")
+		cmd.Isolation, cmd.Files = how, map[string][]byte{"/etc/passwd": nil}
+		if out, err := cmd.Output(); os.Geteuid() != 0 && string(out) != "CapEff:\t0000000000000000\n" || err != nil {
+			t.Errorf("isolation %d: %q, %v", how, out, err)
+		}
 		cmd = supervise.Command(newHost(t), "echo", "ran")
 		cmd.Isolation, cmd.Files = how, map[string][]byte{"/etc/no-such-file": nil}
 		out, err := cmd.Output()

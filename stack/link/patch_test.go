@@ -93,3 +93,28 @@ func TestPatchClose(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// TestPatchSmallPeer joins a host with another that takes smaller segments than
+// the link to it does. Its device checks their sizes.
+func TestPatchSmallPeer(t *testing.T) {
+	const small = 1300
+	for _, left := range patchLinks() {
+		t.Run(left.name, func(t *testing.T) {
+			t.Parallel()
+			one, a, _ := left.make(t, 1)
+			x, y := newFakePair(allOffloads, 1)
+			y.strict(t, small)
+			two := newEndpointHost(t, 2, x, Config{MTU: small})
+			b, err := New(Config{Device: y})
+			if err != nil {
+				t.Fatal(err)
+			}
+			p := NewPatch(a, b)
+			t.Cleanup(func() { p.Close(); p.Wait() })
+			for _, v := range []string{"4", "6"} {
+				from, to := connect(t, one, two, v)
+				transfer(t, from, to, 1<<18)
+			}
+		})
+	}
+}

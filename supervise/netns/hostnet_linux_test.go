@@ -12,6 +12,7 @@ import (
 	"os/exec"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/userstack/userstack/stack/link/hostnet"
 	"github.com/userstack/userstack/supervise/netns"
@@ -118,6 +119,7 @@ func TestHostnetDrain(t *testing.T) {
 	}
 	defer conn.Close()
 	awaitEnd(t, cmd.Process.Pid)
+	conn.SetDeadline(time.Now().Add(patience))
 	waited := make(chan error, 1)
 	go func() { waited <- cmd.Wait() }()
 	if n, err := io.Copy(io.Discard, conn); n != size || err != nil {

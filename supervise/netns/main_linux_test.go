@@ -62,6 +62,15 @@ var programs = map[string]func(args []string) error{
 		_, err = io.Copy(os.Stdout, conn)
 		return err
 	},
+	// echo sends back what an address sends.
+	"echo": func(args []string) error {
+		conn, err := net.Dial("tcp", args[0])
+		if err != nil {
+			return err
+		}
+		_, err = io.Copy(conn, conn)
+		return err
+	},
 	// serve sends a greeting to the first who connects.
 	"serve": func(args []string) error {
 		l, err := net.Listen("tcp", args[0])

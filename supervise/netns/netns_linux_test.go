@@ -13,6 +13,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/userstack/userstack/stack/link"
 	"github.com/userstack/userstack/supervise/netns"
@@ -170,10 +171,8 @@ func TestDaemon(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer l.Close()
-	cmd := netns.Command(uplink, "sh", "-c", `/proc/self/exe fetch 10.0.2.2:80 & echo started`)
-	cmd.Args[2] = strings.ReplaceAll(cmd.Args[2], "/proc/self/exe", self(t))
-	cmd.Env = append(os.Environ(), "USERSTACK_TEST_PROGRAM=fetch", "GORACE=atexit_sleep_ms=0")
-	cmd.Args[2] = strings.ReplaceAll(cmd.Args[2], "fetch ", "")
+	cmd := netns.Command(uplink, "sh", "-c", `"$0" 10.0.2.2:80 & echo started`, self(t))
+	cmd.Env = append(os.Environ(), "USERSTACK_TEST_PROGRAM=echo", "GORACE=atexit_sleep_ms=0")
 	r, w, err := os.Pipe() // a file: exec.Cmd.Wait does not wait for its end
 	if err != nil {
 		t.Fatal(err)
@@ -191,23 +190,28 @@ func TestDaemon(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	reader := bufio.NewReader(r)
-	if line, err := reader.ReadString('\n'); line != "started\n" || err != nil {
+	if line, err := bufio.NewReader(r).ReadString('\n'); line != "started\n" || err != nil {
 		t.Errorf("%q, %v", line, err)
 	}
 	awaitEnd(t, cmd.Process.Pid)
+	conn.SetDeadline(time.Now().Add(patience))
+	for i := range 200 { // a network that ended with the program would not last
+		if _, err := conn.Write([]byte{byte(i)}); err != nil {
+			t.Fatal(err)
+		}
+		var got [1]byte
+		if _, err := io.ReadFull(conn, got[:]); got[0] != byte(i) || err != nil {
+			t.Fatalf("after %d bytes: %v", i, err)
+		}
+	}
 	select {
 	case err := <-waited:
 		t.Error("Wait returned while the daemon ran:", err)
 	default:
 	}
-	io.WriteString(conn, "goodbye")
 	conn.Close()
 	if err := <-waited; err != nil {
 		t.Error(err)
-	}
-	if got, err := io.ReadAll(reader); string(got) != "goodbye" || err != nil {
-		t.Errorf("%q, %v", got, err)
 	}
 }
 
@@ -258,6 +262,7 @@ func TestDrain(t *testing.T) {
 	}
 	defer conn.Close()
 	awaitEnd(t, cmd.Process.Pid)
+	conn.SetDeadline(time.Now().Add(patience))
 	waited := make(chan error, 1)
 	go func() { waited <- cmd.Wait() }()
 	if n, err := io.Copy(io.Discard, conn); n != size || err != nil {
