@@ -168,6 +168,12 @@ func greet(t testing.TB, host *sockets.Host, address, text string) {
 	}()
 }
 
+// readSlowly reads to the end, in so many pieces that who does not wait for it
+// has time to close the connection.
+func readSlowly(r io.Reader) (n int64, err error) {
+	return io.CopyBuffer(struct{ io.Writer }{io.Discard}, struct{ io.Reader }{r}, make([]byte, 64))
+}
+
 // self is the path of this test binary.
 func self(t testing.TB) string {
 	t.Helper()
