@@ -17,8 +17,8 @@ import (
 
 // received4 and received6 are what a socket is asked to report.
 var (
-	received4 = []int{unix.IP_RECVERR, unix.IP_RECVTTL, unix.IP_RECVTOS}
-	received6 = []int{unix.IPV6_RECVERR, unix.IPV6_RECVHOPLIMIT, unix.IPV6_RECVTCLASS}
+	received4 = []int{unix.IP_RECVERR, unix.IP_RECVTTL, unix.IP_RECVTOS, unix.IP_PKTINFO}
+	received6 = []int{unix.IPV6_RECVERR, unix.IPV6_RECVHOPLIMIT, unix.IPV6_RECVTCLASS, unix.IPV6_RECVPKTINFO}
 )
 
 // askForErrors makes a socket report ICMP errors and header fields.
@@ -116,18 +116,37 @@ func (f *flow) control(o outgoing) (oob []byte) {
 	if o.tos != 0 {
 		oob = appendInt(oob, level, tos, int32(o.tos))
 	}
+	switch {
+	case !o.from.IsValid():
+	case o.from.Is4():
+		a := o.from.As4()
+		oob, info := appendMessage(oob, unix.SOL_IP, unix.IP_PKTINFO, unix.SizeofInet4Pktinfo)
+		(*unix.Inet4Pktinfo)(info).Spec_dst = a
+		return oob
+	default:
+		a := o.from.As16()
+		oob, info := appendMessage(oob, unix.SOL_IPV6, unix.IPV6_PKTINFO, unix.SizeofInet6Pktinfo)
+		(*unix.Inet6Pktinfo)(info).Addr = a
+		return oob
+	}
 	return oob
 }
 
 // appendInt appends a control message with one int.
 func appendInt(oob []byte, level, typ int, v int32) []byte {
-	at := len(oob)
-	oob = append(oob, make([]byte, unix.CmsgSpace(4))...)
-	h := (*unix.Cmsghdr)(unsafe.Pointer(&oob[at])) // aligned: sizes of control messages are multiples
-	h.Level, h.Type = int32(level), int32(typ)
-	h.SetLen(unix.CmsgLen(4))
-	*(*int32)(unsafe.Pointer(&oob[at+unix.CmsgLen(0)])) = v
+	oob, data := appendMessage(oob, level, typ, 4)
+	*(*int32)(data) = v
 	return oob
+}
+
+// appendMessage appends a control message of zeroes, and returns where they are.
+func appendMessage(oob []byte, level, typ, size int) ([]byte, unsafe.Pointer) {
+	at := len(oob)
+	oob = append(oob, make([]byte, unix.CmsgSpace(size))...)
+	h := (*unix.Cmsghdr)(unsafe.Pointer(&oob[at])) // aligned: control messages come in multiples
+	h.Level, h.Type = int32(level), int32(typ)
+	h.SetLen(unix.CmsgLen(size))
+	return oob, unsafe.Pointer(&oob[at+unix.CmsgLen(0)])
 }
 
 const controlSize = 512 // bytes: an error with its sender, and four header fields
@@ -212,6 +231,10 @@ func fieldsOf(oob []byte) (e envelope) {
 			e.ttl = uint8(*(*int32)(unsafe.Pointer(&data[0])))
 		case level == unix.SOL_IPV6 && typ == unix.IPV6_TCLASS && len(data) >= 4:
 			e.tos = uint8(*(*int32)(unsafe.Pointer(&data[0])))
+		case level == unix.SOL_IP && typ == unix.IP_PKTINFO && len(data) >= unix.SizeofInet4Pktinfo:
+			e.at = netip.AddrFrom4((*unix.Inet4Pktinfo)(unsafe.Pointer(&data[0])).Addr)
+		case level == unix.SOL_IPV6 && typ == unix.IPV6_PKTINFO && len(data) >= unix.SizeofInet6Pktinfo:
+			e.at = netip.AddrFrom16((*unix.Inet6Pktinfo)(unsafe.Pointer(&data[0])).Addr)
 		}
 	})
 	return e

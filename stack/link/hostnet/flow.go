@@ -39,7 +39,8 @@ type flow struct {
 	to, target netip.AddrPort
 	verdict    verdict
 	until      time.Time
-	whole      bool // routers have been asked not to fragment
+	whole      bool       // routers have been asked not to fragment
+	from       netip.Addr // of published ones: the address that the client had sent to
 
 	used time.Time // guarded by flowTable.mu
 }

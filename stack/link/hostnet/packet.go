@@ -24,6 +24,7 @@ type envelope struct {
 	from, to netip.Addr
 	proto    tcpip.TransportProtocolNumber
 	ttl, tos uint8
+	at       netip.Addr // of what came in: the machine's address that it came to, where that is known
 }
 
 // sendUDP delivers a datagram to the stack.
@@ -101,20 +102,26 @@ type fragment struct {
 
 // transmit writes one packet to the link. It owns v.
 func (u *Uplink) transmit(e envelope, v *buffer.View, f fragment) {
+	pkt := packetOf(e, v, f)
+	defer pkt.DecRef()
+	var list stack.PacketBufferList
+	list.PushBack(pkt)
+	u.far.WritePackets(list) // a full queue drops it, as networks do
+}
+
+// packetOf puts an IP header in front of v, which it owns.
+func packetOf(e envelope, v *buffer.View, f fragment) *stack.PacketBuffer {
 	size := v.Size()
 	pkt := stack.NewPacketBuffer(stack.PacketBufferOptions{
 		ReserveHeaderBytes: header.IPv6MinimumSize + header.IPv6FragmentHeaderSize,
 		Payload:            buffer.MakeWithView(v),
 	})
-	defer pkt.DecRef()
 	if e.to.Is4() {
 		encode4(pkt, e, size, f)
 	} else {
 		encode6(pkt, e, size, f)
 	}
-	var list stack.PacketBufferList
-	list.PushBack(pkt)
-	u.far.WritePackets(list) // a full queue drops it, as networks do
+	return pkt
 }
 
 func encode4(pkt *stack.PacketBuffer, e envelope, size int, f fragment) {

@@ -17,20 +17,24 @@ type peers struct {
 
 type peer struct {
 	real netip.AddrPort
+	at   netip.Addr // the machine's address that it has sent to
 	used time.Time
 }
 
 // heard notes a client and returns the address under which the stack knows it.
-func (p *peers) heard(u *Uplink, f *flow, from netip.AddrPort) netip.AddrPort {
+func (p *peers) heard(u *Uplink, f *flow, from netip.AddrPort, at netip.Addr) netip.AddrPort {
 	seen, own := u.asClient(from, f.key.src.Addr())
+	if at.IsLinkLocalUnicast() || at.IsMulticast() {
+		at = netip.Addr{} // the kernel's choice is right where the address is not
+	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.known == nil {
 		p.known = map[netip.AddrPort]peer{}
 	}
 	for !own { // several may have come to one port of the gateway's
-		at, taken := p.known[seen]
-		if !taken || at.real == from {
+		other, taken := p.known[seen]
+		if !taken || other.real == from {
 			break
 		}
 		seen = netip.AddrPortFrom(seen.Addr(), seen.Port()%maxPort+1)
@@ -38,7 +42,7 @@ func (p *peers) heard(u *Uplink, f *flow, from netip.AddrPort) netip.AddrPort {
 	if _, ok := p.known[seen]; !ok && len(p.known) >= maxPeers {
 		p.evict()
 	}
-	p.known[seen] = peer{from, time.Now()}
+	p.known[seen] = peer{from, at, time.Now()}
 	return seen
 }
 
@@ -56,9 +60,9 @@ func (p *peers) evict() {
 }
 
 // find returns the client that the stack knows under an address.
-func (p *peers) find(seen netip.AddrPort) (netip.AddrPort, bool) {
+func (p *peers) find(seen netip.AddrPort) (peer, bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	at, ok := p.known[seen]
-	return at.real, ok
+	client, ok := p.known[seen]
+	return client, ok
 }

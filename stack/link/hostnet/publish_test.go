@@ -1,9 +1,7 @@
 package hostnet
 
 import (
-	"context"
 	"errors"
-	"io"
 	"net"
 	"net/netip"
 	"os"
@@ -199,38 +197,4 @@ func TestPublishErrors(t *testing.T) {
 	if _, err := u.Publish("tcp", netip.MustParseAddrPort("127.0.0.1:0"), to); err == nil {
 		t.Error("a closed uplink publishes")
 	}
-}
-
-// TestDrain: what the stack has sent is the machine's when Drain returns, though
-// nobody reads it.
-func TestDrain(t *testing.T) {
-	h, u := newHost(t, open)
-	inner, outer := join(t, h, "127.0.0.1", "10.0.2.2")
-	idle, _ := join(t, h, "127.0.0.1", "10.0.2.2") // nobody has ended it
-	_ = idle
-	want := strings.Repeat("x", 100<<10)
-	write(t, inner, want)
-	inner.(closeWriter).CloseWrite()
-	ctx, cancel := context.WithTimeout(context.Background(), patience)
-	defer cancel()
-	eventually(t, "the FIN is at the gateway", func() bool { return len(u.tcp.ending()) == 1 })
-	if err := u.Drain(ctx); err != nil {
-		t.Fatal(err)
-	}
-	b := make([]byte, len(want))
-	if _, err := io.ReadFull(outer, b); err != nil || string(b) != want {
-		t.Error("what the stack had sent is not there: ", err)
-	}
-	stuck, other := join(t, h, "127.0.0.1", "10.0.2.2")
-	stuck.SetWriteDeadline(soon())
-	for {
-		if _, err := stuck.Write(make([]byte, 1<<20)); err != nil {
-			break
-		}
-	}
-	stuck.(closeWriter).CloseWrite()
-	_ = other // does not read
-	short, cancel := context.WithTimeout(context.Background(), time.Millisecond)
-	defer cancel()
-	eventually(t, "Drain gives up", func() bool { return len(u.tcp.ending()) < 2 || u.Drain(short) != nil })
 }

@@ -30,6 +30,9 @@ func (u *Uplink) handleUDP(id stack.TransportEndpointID, pkt *stack.PacketBuffer
 		return true
 	}
 	from, to := ends(id)
+	if u.marks.isMark(u, from, to, pkt) {
+		return true
+	}
 	k := flowKey{proto: udp.ProtocolNumber, src: from, dns: to.Port() == portDNS && u.isDNS(to.Addr())}
 	f := u.route(k, to, pkt)
 	if f == nil {
@@ -72,8 +75,10 @@ func (u *Uplink) route(k flowKey, to netip.AddrPort, pkt *stack.PacketBuffer) *f
 func (u *Uplink) resolve(f *flow, k flowKey, to netip.AddrPort) (netip.AddrPort, verdict) {
 	if f != nil && f.pinned {
 		if client, ok := f.peers.find(to); ok {
-			return client, forward
+			f.from = client.at
+			return client.real, forward
 		}
+		f.from = netip.Addr{}
 	}
 	return u.judge(u.ctx, networkOf(k), to)
 }
@@ -157,7 +162,7 @@ func (u *Uplink) sendOut(f *flow, pkt *stack.PacketBuffer, payload []byte) {
 		}
 	}
 	ttl, tos, whole := netFields(pkt)
-	err := f.send(payload, to, outgoing{ttl: ttl - 1, tos: tos, whole: whole && f.key.src.Addr().Is4()})
+	err := f.send(payload, to, outgoing{ttl: ttl - 1, tos: tos, whole: whole && f.key.src.Addr().Is4(), from: f.from})
 	if err == nil {
 		u.stats.datagramsOut.Add(1)
 		return
@@ -175,7 +180,8 @@ func (u *Uplink) sendOut(f *flow, pkt *stack.PacketBuffer, payload []byte) {
 // outgoing is what the stack asked of the IP header of a datagram.
 type outgoing struct {
 	ttl, tos uint8
-	whole    bool // not to be fragmented
+	whole    bool       // not to be fragmented
+	from     netip.Addr // the machine's address to answer from; the zero Addr leaves it the choice
 }
 
 // receiveFlow is the goroutine of a flow: it hands the stack what comes from the
@@ -198,7 +204,7 @@ func (u *Uplink) received(f *flow, from netip.AddrPort, e envelope, payload []by
 	from = netip.AddrPortFrom(from.Addr().Unmap(), from.Port())
 	u.udp.touch(f)
 	if f.pinned {
-		from = f.peers.heard(u, f, from)
+		from = f.peers.heard(u, f, from, e.at)
 	} else {
 		var ok bool
 		if from, ok = u.known(f, from); !ok {

@@ -23,6 +23,7 @@ type Uplink struct {
 	tcp       connector
 	udp       flowTable
 	dns       nameservers
+	marks     marks
 	stats     counters
 	fragments atomic.Uint32 // identifications
 
