@@ -206,18 +206,23 @@ func sorted(text string) string {
 	return strings.Join(lines, "\n")
 }
 
+// musl's getifaddrs sends with no address and does not wait for the reply.
 func TestNetlinkGetifaddrs(t *testing.T) {
-	need(t, "gcc")
-	dir := t.TempDir()
-	source := filepath.Join(dir, "a.c")
-	if err := os.WriteFile(source, []byte(getifaddrs), 0o644); err != nil {
-		t.Fatal(err)
+	for _, compiler := range []string{"gcc", "musl-gcc"} {
+		t.Run(compiler, func(t *testing.T) {
+			need(t, compiler)
+			dir := t.TempDir()
+			source := filepath.Join(dir, "a.c")
+			if err := os.WriteFile(source, []byte(getifaddrs), 0o644); err != nil {
+				t.Fatal(err)
+			}
+			program := filepath.Join(dir, "a")
+			if out, err := exec.Command(compiler, "-static", "-o", program, source).CombinedOutput(); err != nil {
+				t.Skipf("needs %s with a static C library: %v\n%s", compiler, err, out)
+			}
+			sameLines(t, sorted(output(t, newNICHost(t), program)), sorted(interfaceLines))
+		})
 	}
-	program := filepath.Join(dir, "a")
-	if out, err := exec.Command("gcc", "-o", program, source).CombinedOutput(); err != nil {
-		t.Skipf("needs gcc with a C library: %v\n%s", err, out)
-	}
-	sameLines(t, sorted(output(t, newNICHost(t), program)), sorted(interfaceLines))
 }
 
 // TestNetlinkGo is its own child, which is a Go program: it reads with recvfrom(2) alone.

@@ -81,8 +81,11 @@ var blocks = map[verdict][]instruction{
 		equal(unix.AF_PACKET, noOperation),
 		{opEqual, unix.AF_NETLINK, noOperation, noFamily},
 	},
-	sendto:   message(sendFlags),
-	recvfrom: message(recvFlags),
+	sendto: append(message(sendFlags, onward),
+		load(low(2)),
+		instruction{opEqual, netlinkDump, trap, allow},
+	),
+	recvfrom: message(recvFlags, allow),
 	ioctl: {
 		load(low(1)),
 		{op: opAnd, k: socketRequestMask},
@@ -95,15 +98,20 @@ var blocks = map[verdict][]instruction{
 	},
 }
 
-// message lets a sendto(2) or recvfrom(2) pass that has no address and no flags but these.
-func message(flags uint32) []instruction {
+// netlinkDump is the length in bytes of a request to dump a table of NETLINK_ROUTE: struct nlmsghdr and struct rtgenmsg,
+// aligned. musl's getifaddrs sends it with no address and does not wait for the reply, which the kernel has ready by then. So
+// it stops, and with it each other message of that length.
+const netlinkDump = 20
+
+// message goes on with then for a sendto(2) or recvfrom(2) that has no address and no flags but these, and stops others.
+func message(flags uint32, then verdict) []instruction {
 	return []instruction{
 		load(low(4)),
 		{opEqual, 0, onward, trap},
 		load(high(4)),
 		{opEqual, 0, onward, trap},
 		load(low(3)),
-		{opAnyOf, ^flags, trap, allow},
+		{opAnyOf, ^flags, trap, then},
 	}
 }
 

@@ -174,7 +174,7 @@ func decide(goarch string, d data) uint32 {
 		return fails(unix.EOPNOTSUPP)
 	case name == "socket", name == "socketpair":
 		return fails(unix.EAFNOSUPPORT)
-	case name == "sendto" && unnamed && flags&^(0x40|0x4000|0x8000|0x80) == 0:
+	case name == "sendto" && unnamed && flags&^(0x40|0x4000|0x8000|0x80) == 0 && uint32(d.args[2]) != 20:
 		return allowed
 	case name == "recvfrom" && unnamed && flags&^(0x2|0x40|0x100|0x4000|0x40000000) == 0:
 		return allowed

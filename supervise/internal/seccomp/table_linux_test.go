@@ -109,6 +109,9 @@ var calls = []struct {
 	{"sendto", [6]uint64{nowhere}, allowed},
 	{"sendto", [6]uint64{nowhere, 0, 0, unix.MSG_DONTWAIT | unix.MSG_NOSIGNAL | unix.MSG_MORE | unix.MSG_EOR}, allowed},
 	{"sendto", [6]uint64{nowhere, 0, 0, above}, allowed},
+	{"sendto", [6]uint64{nowhere, 0, 19}, allowed},
+	{"sendto", [6]uint64{nowhere, 0, 20}, stopped}, // a request of musl's getifaddrs
+	{"sendto", [6]uint64{nowhere, 0, 21}, allowed},
 	{"sendto", [6]uint64{nowhere, 0, 0, 0, 0, 16}, allowed}, // without an address its length does not matter
 	{"sendto", [6]uint64{nowhere, 0, 0, 0, pointer}, stopped},
 	{"sendto", [6]uint64{nowhere, 0, 0, 0, above}, stopped},
