@@ -11,6 +11,9 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/userstack/userstack/dnsresolver"
+	"github.com/userstack/userstack/stack/link/hostnet"
 )
 
 // namesInPython is what a libc says of names.
@@ -95,6 +98,46 @@ func TestNameservers(t *testing.T) {
 	const before, after = "search a b\nnameserver fe80::1%eth0\noptions ndots:2", "search a b\noptions ndots:2\nnameserver 127.0.0.1\n"
 	if got := string(withNameserver(before, defaultNameservers[0])); got != after {
 		t.Errorf("%q becomes %q, want %q", before, got, after)
+	}
+}
+
+// TestNameserverFate: who answers at the addresses of a resolv.conf file.
+func TestNameserverFate(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		link, dns, hosts string
+		addr             string
+		want             nameserverFate
+	}{
+		{link: "host", addr: "192.0.2.1", want: nameserverAsIs},
+		{link: "host", addr: "127.0.0.53", want: nameserverOurs},
+		{link: "host", addr: "::1", want: nameserverOurs},
+		{link: "host", addr: "fe80::1%eth0", want: nameserverHidden},
+		{link: "host", hosts: "file", addr: "192.0.2.1", want: nameserverOurs},
+		{link: "host", dns: "192.0.2.9", addr: "192.0.2.1", want: nameserverOurs},
+		{link: "host", dns: "192.0.2.1", addr: "192.0.2.1", want: nameserverAsIs},
+		{link: "host", dns: "tls://192.0.2.1#dns.example", addr: "192.0.2.1", want: nameserverHidden},
+		{link: "host", dns: "192.0.2.1:5353", addr: "192.0.2.1", want: nameserverHidden},
+		{link: "host", dns: "192.0.2.1", hosts: "file", addr: "192.0.2.1", want: nameserverHidden},
+		{link: "demo", addr: "192.0.2.1", want: nameserverOurs},
+		{link: "demo", addr: "10.78.0.1", want: nameserverAsIs},
+	} {
+		s := &settings{hosts: c.hosts}
+		n := &network{wire: &wire{dns: demoDNS()}}
+		if c.link == hostLink {
+			n.uplink, n.dns = &hostnet.Uplink{}, nil
+		}
+		if c.dns != "" {
+			server, err := dnsresolver.ParseServer(c.dns)
+			if err != nil {
+				t.Fatal(err)
+			}
+			s.dns = []dnsresolver.Server{server}
+			n.dns = s.dns
+		}
+		if got := s.fateOf(n, netip.MustParseAddr(c.addr)); got != c.want {
+			t.Errorf("on %s with --dns %q and --hosts %q, %s: %d, want %d", c.link, c.dns, c.hosts, c.addr, got, c.want)
+		}
 	}
 }
 

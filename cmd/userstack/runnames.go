@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/userstack/userstack/dnsresolver"
 	"github.com/userstack/userstack/dnsresolver/dnsforward"
 	"github.com/userstack/userstack/stack"
 	"github.com/userstack/userstack/stack/sockets"
@@ -38,15 +39,21 @@ func (s *settings) serveNames(n *network) (*nameService, error) {
 	if err != nil {
 		text = nil // then programs ask localhost
 	}
-	servers := nameservers(string(text))
-	if slices.ContainsFunc(servers, needsZone) {
-		names.files[resolvConfPath] = withNameserver(string(text), defaultNameservers[0])
-		servers = append(servers, defaultNameservers...)
-	}
-	for _, a := range servers {
-		if needsZone(a) || !s.intercepts(n, a) {
-			continue
+	var at []netip.Addr
+	hidden := false // a nameserver of the file that we cannot be
+	for _, a := range nameservers(string(text)) {
+		switch s.fateOf(n, a) {
+		case nameserverOurs:
+			at = append(at, a)
+		case nameserverHidden:
+			hidden = true
 		}
+	}
+	if hidden {
+		names.files[resolvConfPath] = withNameserver(string(text), defaultNameservers[0])
+		at = append(at, defaultNameservers...)
+	}
+	for _, a := range at {
 		if err := names.listen(n, a); err != nil {
 			return nil, errors.Join(fmt.Errorf("answering for nameserver %s: %w", a, err), names.Close())
 		}
@@ -70,20 +77,36 @@ func (s *settings) ownNames(n *network) bool {
 	return n.uplink == nil || s.dns != nil || s.hosts != ""
 }
 
-// intercepts reports whether we answer at the address of a nameserver: a loopback address is the stack's and not the
-// machine's, and any other is the machine's to answer unless the network has names of its own. An address that the
-// resolver asks itself has to stay what it is.
-func (s *settings) intercepts(n *network, a netip.Addr) bool {
+// What becomes of a nameserver of the machine's file.
+type nameserverFate int
+
+const (
+	nameserverAsIs   nameserverFate = iota // programs reach it as they reach any host
+	nameserverOurs                         // we answer at its address
+	nameserverHidden                       // programs must not see it
+)
+
+// fateOf decides about a nameserver. A loopback address is the stack's and not the machine's. Any other is the machine's to
+// answer, unless the network has names of its own. One that our resolver asks itself has to stay what it is: that is good
+// enough for programs too if it is asked as they would.
+func (s *settings) fateOf(n *network, a netip.Addr) nameserverFate {
+	asked, plainly := false, s.hosts == ""
 	for _, server := range n.dns {
 		if server.Addr.Addr() == a {
-			return false
+			asked = true
+			plainly = plainly && server.Proto == dnsresolver.ProtoUDP && server.Addr.Port() == dnsPort
 		}
 	}
-	return a.IsLoopback() || s.ownNames(n)
+	switch {
+	case a.Zone() != "" || a.IsLinkLocalUnicast(), asked && !plainly:
+		return nameserverHidden // the zone is of an interface of the machine's
+	case asked:
+		return nameserverAsIs
+	case a.IsLoopback() || s.ownNames(n):
+		return nameserverOurs
+	}
+	return nameserverAsIs
 }
-
-// needsZone reports whether an address means something on one interface only: one of the machine's.
-func needsZone(a netip.Addr) bool { return a.Zone() != "" || a.IsLinkLocalUnicast() }
 
 // defaultNameservers are who is asked where the file names nobody. glibc and musl know the first only.
 var defaultNameservers = []netip.Addr{netip.AddrFrom4([4]byte{127, 0, 0, 1}), netip.IPv6Loopback()}

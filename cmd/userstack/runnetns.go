@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 
+	"github.com/userstack/userstack/dnsresolver"
 	"github.com/userstack/userstack/supervise/netns"
 	"github.com/userstack/userstack/tun"
 )
@@ -62,7 +63,7 @@ func (r *runner) describe(w *wire, cmd *netns.Cmd) error {
 	cmd.Files = map[string][]byte{}
 	var text bytes.Buffer
 	for _, server := range w.dns {
-		if server.Proto != 0 || server.Addr.Port() != dnsPort {
+		if server.Proto != dnsresolver.ProtoUDP || server.Addr.Port() != dnsPort {
 			return usagef("--mode netns: the program asks nameservers itself, and by plain DNS on port 53: --dns %v cannot be", server)
 		}
 		fmt.Fprintf(&text, "nameserver %s\n", server.Addr.Addr())
