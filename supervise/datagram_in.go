@@ -94,6 +94,7 @@ func (d *datagrams) nextLocked(b *scratch) (message, error) {
 	case err != nil:
 		return message{}, err
 	}
+	d.s.counts.received.Add(uint64(m.N))
 	return message{b.data[:m.N], record{from: appendSockaddr(nil, m.Addr), control: m.Control, flags: m.Flags}}, nil
 }
 

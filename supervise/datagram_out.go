@@ -49,6 +49,7 @@ func (d *datagrams) sendLocked(p []byte) bool {
 		_, err := d.sock.Send(p, sockets.MSG_DONTWAIT)
 		switch errnoOf(err) {
 		case 0:
+			d.s.counts.sent.Add(uint64(len(p)))
 			return true
 		case syscall.EAGAIN:
 			d.unsent = bytes.Clone(p)

@@ -60,6 +60,7 @@ func (c *call) send(p *place, flags int) (int64, error) {
 		if bound.Err() != nil && err != nil {
 			return 0, ended()
 		}
+		c.s.counts.sent.Add(uint64(max(n, 0)))
 		return int64(n), err
 	})
 }
@@ -76,6 +77,7 @@ func (c *call) sendNow(m *sockets.Msg, flags int) (int, error) {
 	}
 	n := 0
 	c.s.exchange.during(func() { n, err = d.sock.SendMsg(m, sockets.MsgFlags(flags)|sockets.MSG_DONTWAIT) })
+	c.s.counts.sent.Add(uint64(max(n, 0)))
 	return n, err
 }
 

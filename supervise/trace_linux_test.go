@@ -20,7 +20,7 @@ func TestTrace(t *testing.T) {
 		lines []string
 	)
 	cmd := supervise.Command(newHost(t), "python3", "-c", `
-import socket
+import select, socket
 s = socket.socket()
 s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
 s.bind(("127.0.0.1", 4000))
@@ -35,6 +35,14 @@ try: c.getsockopt(socket.SOL_SOCKET, 9999)
 except OSError: pass
 try: socket.socket(socket.AF_INET6).connect(("::1", 1))
 except OSError: pass
+u = socket.socket(socket.AF_INET, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK)
+u.bind(("127.0.0.1", 5000))
+u.sendto(b'say "hi"\n\x00', ("127.0.0.1", 5000))
+select.select([u], [], [])
+u.recvfrom(100)
+u.sendmsg([b"part", b"s"], [], socket.MSG_DONTWAIT, ("127.0.0.1", 5000))
+select.select([u], [], [])
+u.recvmsg(100)
 `)
 	cmd.Trace = func(e supervise.Event) {
 		mu.Lock()
@@ -58,6 +66,11 @@ except OSError: pass
 		`shutdown\(4, SHUT_WR\) = 0 <`,
 		`getsockopt\(4, SOL_SOCKET, SO_TYPE, 1\) = 0 <`,
 		`getsockopt\(4, SOL_SOCKET, 9999, 0x[0-9a-f]+\) = -1 ENOPROTOOPT \(Protocol not available\) <`,
+		`socket\(AF_INET, SOCK_DGRAM\|SOCK_NONBLOCK\|SOCK_CLOEXEC, IPPROTO_IP\) = \d <`,
+		`sendto\(\d, "say \\"hi\\"\\n\\x00", 10, 0, \{AF_INET, 127\.0\.0\.1:5000\}\) = 10 <`,
+		`recvfrom\(\d, "say \\"hi\\"\\n\\x00", 100, 0, \{AF_INET, 127\.0\.0\.1:5000\}\) = 10 <`,
+		`sendmsg\(\d, \{\{AF_INET, 127\.0\.0\.1:5000\}, "part" and 1 more\}, MSG_DONTWAIT\) = 5 <`,
+		`recvmsg\(\d, \{\{AF_INET, 127\.0\.0\.1:5000\}, "parts"\}, 0\) = 5 <`,
 		`connect\(\d, \{AF_INET6, \[::1\]:1\}\) = -1 ECONNREFUSED \(Connection refused\) <`,
 	} {
 		if !regexp.MustCompile(want).MatchString(text) {
@@ -68,7 +81,7 @@ except OSError: pass
 		t.Log("the trace:\n" + text)
 	}
 	s := cmd.Stats()
-	if s.Opened != 4 || s.Open != 0 || s.Peak < 3 || s.Sent != 4 || s.Received != 4 {
+	if s.Opened != 5 || s.Open != 0 || s.Peak < 3 || s.Sent != 4+10+5 || s.Received != s.Sent {
 		t.Errorf("opened %d, open %d, peak %d, sent %d, received %d", s.Opened, s.Open, s.Peak, s.Sent, s.Received)
 	}
 	for _, c := range s.Calls {

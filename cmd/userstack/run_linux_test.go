@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -71,6 +72,19 @@ func TestRunSockets(t *testing.T) {
 	}
 }
 
+// TestRunPackets: --pcap has the program's packets, and --impair treats them badly.
+func TestRunPackets(t *testing.T) {
+	t.Parallel()
+	needProgram(t, "curl")
+	file := filepath.Join(t.TempDir(), "packets.pcapng")
+	try(t, "run", "--net", "demo", "--pcap", file, "--impair", "loss=10%,seed=3", "--stats", "--", "curl", "-sS", "-o", "/dev/null", "http://10.78.0.1/bytes/200000").
+		expect(t, exitOK, "", `bytes: 20\d{4} in, \d+ out\n`)
+	packets, err := os.ReadFile(file)
+	if err != nil || len(packets) < 200000 || !bytes.Contains(packets, []byte("GET /bytes/200000")) {
+		t.Errorf("%v: %d bytes of packets, without the request among them", err, len(packets))
+	}
+}
+
 // TestRunBesideChildren: what run itself has started is not taken for the program's.
 func TestRunBesideChildren(t *testing.T) {
 	t.Parallel()
@@ -131,7 +145,7 @@ func TestRunTrace(t *testing.T) {
 
 	file := filepath.Join(t.TempDir(), "trace")
 	try(t, append([]string{"run", "--net", "demo", "--stats", "--trace=" + file}, connect...)...).
-		expect(t, exitOK, "", `^ +calls +failed +p50 +p99  name\n.* +1 +0 +\S+ +\S+  connect\n.*sockets: 1 opened, 1 at most.*TCP: 1 connections made, 0 accepted`)
+		expect(t, exitOK, "", `^ +calls +errors +p50 +p99  name\n.* +1 +0 +\S+ +\S+  connect\n.*sockets: 1 opened, 1 at most.*TCP: 1 connections made, 0 accepted`)
 	text, err := os.ReadFile(file)
 	if err != nil || !regexp.MustCompile(line).Match(text) {
 		t.Errorf("%v: no line of connect in\n%s", err, text)

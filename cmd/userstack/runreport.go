@@ -63,7 +63,7 @@ func (t *tracer) Close() error {
 
 // printStats prints the table of --stats.
 func printStats(w io.Writer, s supervise.Stats, net stack.Stats) {
-	fmt.Fprintf(w, "%10s %8s %8s %8s  %s\n", "calls", "failed", "p50", "p99", "name")
+	fmt.Fprintf(w, "%10s %8s %8s %8s  %s\n", "calls", "errors", "p50", "p99", "name")
 	for _, c := range s.Calls {
 		fmt.Fprintf(w, "%10d %8d %8s %8s  %s\n", c.Count, c.Failed, brief(c.P50), brief(c.P99), c.Name)
 	}
