@@ -5,10 +5,12 @@ import (
 	"errors"
 	"io"
 	"net"
+	"os"
 	"sync/atomic"
 	"time"
 
 	"gvisor.dev/gvisor/pkg/tcpip"
+	"gvisor.dev/gvisor/pkg/tcpip/transport/tcp"
 	"gvisor.dev/gvisor/pkg/waiter"
 )
 
@@ -80,6 +82,9 @@ func (cn *conn) outward() {
 	entry, ready := waiter.NewChannelEntry(waiter.ReadableEvents | waiter.EventHUp | waiter.EventErr)
 	cn.queue.EventRegister(&entry)
 	defer cn.queue.EventUnregister(&entry)
+	ended := waiter.NewFunctionEntry(waiter.EventHUp|waiter.EventErr, cn.innerEnded)
+	cn.queue.EventRegister(&ended)
+	defer cn.queue.EventUnregister(&ended)
 	whole := cn.pumpOut(ready)
 	close(cn.outDone)
 	if isClosed(cn.inDone) {
@@ -87,6 +92,19 @@ func (cn *conn) outward() {
 	}
 	if whole {
 		cn.watchInner(ready)
+	}
+}
+
+// resetGrace is how long the network may take to accept what the stack had sent
+// before its reset.
+const resetGrace = time.Second
+
+// innerEnded gives outward a deadline when the stack has reset the connection: it
+// may be waiting for a peer that does not read. Netstack calls it, with the
+// endpoint locked.
+func (cn *conn) innerEnded(waiter.EventMask) {
+	if tcp.EndpointState(cn.ep.State()) == tcp.StateError {
+		cn.outer.SetWriteDeadline(time.Now().Add(resetGrace))
 	}
 }
 
@@ -129,7 +147,11 @@ func (cn *conn) moveOut() tcpip.Error {
 		}
 		cn.c.u.stats.bytesOut.Add(uint64(res.Count))
 		if _, err := cn.outer.Write((*b)[:res.Count]); err != nil {
-			cn.breakOff()
+			if errors.Is(err, os.ErrDeadlineExceeded) {
+				cn.fail()
+			} else {
+				cn.breakOff()
+			}
 			return nil
 		}
 	}

@@ -108,7 +108,7 @@ func repair(p []byte) []byte {
 		}
 	case len(p) >= header.IPv6MinimumSize && p[0]>>4 == header.IPv6Version:
 		ip := header.IPv6(p)
-		repairTransport(ip.TransportProtocol(), ip.SourceAddress(), ip.DestinationAddress(), p[header.IPv6MinimumSize:])
+		repairTransport(tcpip.TransportProtocolNumber(ip.NextHeader()), ip.SourceAddress(), ip.DestinationAddress(), p[header.IPv6MinimumSize:])
 	}
 	return p
 }

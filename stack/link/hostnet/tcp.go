@@ -48,7 +48,6 @@ type connector struct {
 type dial struct {
 	id     stack.TransportEndpointID
 	syn    *stack.PacketBuffer // owned
-	quote  []byte
 	cancel context.CancelFunc
 	seen   time.Time // of the last SYN
 	ready  chan *tcp.ForwarderRequest
@@ -94,7 +93,7 @@ func (c *connector) handle(id stack.TransportEndpointID, pkt *stack.PacketBuffer
 	}
 	ctx, cancel := context.WithTimeout(c.u.ctx, c.u.cfg.DialTimeout)
 	d := &dial{
-		id: id, syn: pkt.Clone(), quote: quote(pkt), cancel: cancel, seen: now,
+		id: id, syn: pkt.Clone(), cancel: cancel, seen: now,
 		ready: make(chan *tcp.ForwarderRequest), gone: ctx.Done(),
 	}
 	c.dials[id] = d
@@ -133,7 +132,7 @@ func (c *connector) run(ctx context.Context, d *dial) {
 	case portUnreachable:
 		c.u.gw.TransportProtocolInstance(tcp.ProtocolNumber).HandleUnknownDestinationPacket(d.id, d.syn)
 	default:
-		c.u.reject(from.Addr(), d.quote, why)
+		c.u.reject(from.Addr(), quote(d.syn), why)
 	}
 }
 

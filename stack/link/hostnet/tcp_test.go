@@ -217,6 +217,24 @@ func TestTCPBackpressure(t *testing.T) {
 	}
 }
 
+// TestTCPResetWhileStalled: a program that ends its connection with a reset, while
+// the network does not read, leaves nothing behind.
+func TestTCPResetWhileStalled(t *testing.T) {
+	h, u := newHost(t, open)
+	inner, outer := join(t, h, "127.0.0.1", "10.0.2.2")
+	inner.SetWriteDeadline(soon())
+	for {
+		if _, err := inner.Write(make([]byte, 1<<20)); err != nil {
+			break
+		}
+	}
+	resetInner(t, inner)
+	eventually(t, "the connection is gone", func() bool { return u.Stats().Conns == 0 })
+	if _, err := io.Copy(io.Discard, outer); !errors.Is(err, syscall.ECONNRESET) {
+		t.Errorf("the machine read %v at the end, want ECONNRESET", err)
+	}
+}
+
 // TestTCPClose closes the stack with connections in every state.
 func TestTCPClose(t *testing.T) {
 	h, u := newHost(t, open)

@@ -55,7 +55,7 @@ func TestUDPBothWays(t *testing.T) {
 		t.Run(f.name, func(t *testing.T) {
 			server, to := listenPacket(t, f.loopback, f.gateway)
 			inner := innerPacket(t, h, anyOf(f.gateway))
-			for _, size := range []int{0, 1, 1400, 1500, 9000, 65507 - 40} {
+			for _, size := range []int{0, 1, 1400, 1500, 9000, 65507} {
 				want := make([]byte, size)
 				random(byte(size)).Read(want)
 				if _, err := inner.WriteTo(want, net.UDPAddrFromAddrPort(to)); err != nil {
