@@ -51,6 +51,21 @@ func (cn *conn) fail() {
 	cn.ep.Abort()
 }
 
+// leave ends the connection because the uplink ends. What the stack has sent up
+// to its FIN is the kernel's, which goes on sending it; otherwise both sides are
+// reset.
+func (cn *conn) leave() {
+	if !isClosed(cn.outDone) {
+		cn.fail()
+		return
+	}
+	if cn.failed.Swap(true) {
+		return
+	}
+	cn.outer.Close()
+	cn.ep.Abort()
+}
+
 // end is called by each direction when it has ended; the second cleans up.
 func (cn *conn) end() {
 	if cn.ended.Add(1) < 2 {
@@ -176,7 +191,7 @@ func (cn *conn) watchInner(ready <-chan struct{}) {
 		case <-cn.inDone:
 			return
 		case <-cn.c.u.ctx.Done():
-			cn.fail()
+			cn.leave()
 			return
 		}
 		_, err := cn.ep.Read(io.Discard, tcpip.ReadOptions{})

@@ -249,7 +249,7 @@ func (c *connector) count() (conns, dials int) {
 	return len(c.conns), len(c.dials)
 }
 
-// closing refuses what is new and resets what is old.
+// closing refuses what is new and ends what is old.
 func (c *connector) closing() {
 	c.mu.Lock()
 	conns, listeners := c.conns, c.listeners
@@ -259,6 +259,6 @@ func (c *connector) closing() {
 		l.Close()
 	}
 	for cn := range conns {
-		cn.fail()
+		cn.leave()
 	}
 }
