@@ -2,6 +2,8 @@ package main
 
 import (
 	"context"
+	"log/slog"
+	"os"
 
 	"github.com/userstack/userstack/dnsresolver"
 	"github.com/userstack/userstack/stack/link/hostnet"
@@ -12,7 +14,11 @@ const hostLink = "host"
 
 // openHost makes a link whose other end is the machine's own network, by ordinary sockets.
 func openHost(_ context.Context, _ string, s *settings) (*wire, error) {
-	up, err := hostnet.New(hostnet.Config{MTU: s.mtu, HostLoopback: s.hostLoopback})
+	cfg := hostnet.Config{MTU: s.mtu, HostLoopback: s.hostLoopback}
+	if s.verbose > 0 { // what no program is told: why it was refused, say
+		cfg.Logger = slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelDebug}))
+	}
+	up, err := hostnet.New(cfg)
 	if err != nil {
 		return nil, err
 	}

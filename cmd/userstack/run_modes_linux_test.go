@@ -36,8 +36,37 @@ func TestRunPrivileged(t *testing.T) {
 		t.Errorf("%s has %q", file, what)
 	}
 	p := program{path: file, args: []string{"it"}}
-	if want := "it has the privileges of its owner (set-user-ID), which have no effect here: it runs as the user that you are"; p.warning() != want {
-		t.Errorf("the warning is %q, want %q", p.warning(), want)
+	if want := "it has the privileges of its owner (set-user-ID), which have no effect here: it runs as the user that you are"; p.warning(modeSeccomp) != want {
+		t.Errorf("the warning is %q, want %q", p.warning(modeSeccomp), want)
+	}
+}
+
+// TestRun32Bit: a program that will have no network is named, and no other.
+func TestRun32Bit(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		name, begins string
+		mode         modeValue
+		warns        bool
+	}{
+		{"old", "\x7fELF\x01\x01\x01", modeSeccomp, true},
+		{"old", "\x7fELF\x01\x01\x01", modeNetns, false},
+		{"new", "\x7fELF\x02\x01\x01", modeSeccomp, false},
+		{"script", "#!/bin/sh\n", modeSeccomp, false},
+		{"empty", "", modeSeccomp, false},
+	} {
+		file := filepath.Join(t.TempDir(), c.name)
+		if err := os.WriteFile(file, []byte(c.begins), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		p := program{path: file, args: []string{c.name}}
+		want := ""
+		if c.warns {
+			want = c.name + " is a 32-bit program and will have no network: --mode netns gives it one"
+		}
+		if got := p.warning(c.mode); got != want {
+			t.Errorf("%q with --mode %v: the warning is %q, want %q", c.begins, &c.mode, got, want)
+		}
 	}
 }
 

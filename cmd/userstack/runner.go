@@ -20,7 +20,7 @@ func (r *runner) run(args []string) error {
 	if err != nil {
 		return err
 	}
-	if warning := p.warning(); warning != "" {
+	if warning := p.warning(r.mode); warning != "" {
 		fmt.Fprintln(r.log, message(r.cmd, errors.New(warning)))
 	}
 	// A signal is the program's to end by: the network stays for as long as that does.
@@ -101,8 +101,11 @@ func (r *runner) supervise(n *network, p *program, names *nameService, trace *tr
 		cmd.Trace = trace.event
 	}
 	err := r.wait(p, cmd.Cmd, cmd, func() {
-		if lack := cmd.Isolated(); lack != nil && (len(names.files) > 0 || r.settings.verbose > 0) {
-			fmt.Fprintln(r.log, message(r.cmd, fmt.Errorf("%w; names may be those of the machine's network", lack)))
+		switch lack := cmd.Isolated(); {
+		case lack != nil && len(names.files) > 0:
+			fmt.Fprintln(r.log, message(r.cmd, fmt.Errorf("names may be those of the machine's network: %w", lack)))
+		case lack != nil && r.settings.verbose > 0:
+			fmt.Fprintln(r.log, message(r.cmd, lack))
 		}
 	})
 	if r.stats && cmd.ProcessState != nil {

@@ -1,8 +1,10 @@
 package main
 
 import (
+	"debug/elf"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"os/exec"
@@ -74,12 +76,27 @@ func (p *program) prepare(cmd *exec.Cmd, env []string) {
 	cmd.Env = append(cmd.Environ(), env...)
 }
 
-// warning says what a program has and will not have here: what it may do beyond its user.
-func (p *program) warning() string {
+// warning says what a program will not have here: what it may do beyond its user, or a network at all.
+func (p *program) warning(mode modeValue) string {
 	if what := privileges(p.path); what != "" {
 		return fmt.Sprintf("%s has %s, which have no effect here: it runs as the user that you are", p.args[0], what)
 	}
+	if mode == modeSeccomp && is32Bit(p.path) {
+		return p.args[0] + " is a 32-bit program and will have no network: --mode netns gives it one"
+	}
 	return ""
+}
+
+// is32Bit reports whether a file is a program for 32-bit machines (elf(5)).
+func is32Bit(path string) bool {
+	file, err := os.Open(path)
+	if err != nil {
+		return false // one may execute what one may not read
+	}
+	defer file.Close()
+	var ident [elf.EI_CLASS + 1]byte
+	_, err = io.ReadFull(file, ident[:])
+	return err == nil && string(ident[:len(elf.ELFMAG)]) == elf.ELFMAG && elf.Class(ident[elf.EI_CLASS]) == elf.ELFCLASS32
 }
 
 // status makes the exit status of this process of the program's end.
