@@ -46,11 +46,12 @@ func askForErrors(c syscall.RawConn) (err error) {
 // send writes a datagram without waiting: where the machine's queue is full it
 // is lost, as on any network.
 func (f *flow) send(p []byte, to netip.AddrPort, o outgoing) (err error) {
-	raw, err := f.sock.SyscallConn()
-	if err != nil {
-		return err
+	if f.rawFD == nil {
+		if f.rawFD, err = f.sock.SyscallConn(); err != nil {
+			return err
+		}
 	}
-	cerr := raw.Control(func(fd uintptr) {
+	cerr := f.rawFD.Control(func(fd uintptr) {
 		f.setWhole(int(fd), o.whole)
 		err = sendmsg(int(fd), p, f.control(o), to, f.dual())
 		if isReport(err) {

@@ -28,6 +28,7 @@ type socket interface {
 type flow struct {
 	key    flowKey
 	sock   socket
+	rawFD  syscall.RawConn // of sock, on Linux
 	idle   time.Duration
 	pinned bool   // published: lives as long as the uplink
 	raw    bool   // of echo: a raw socket
