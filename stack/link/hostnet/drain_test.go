@@ -16,7 +16,7 @@ func TestDrain(t *testing.T) {
 	h, u := newHost(t, open)
 	inner, outer := join(t, h, "127.0.0.1", "10.0.2.2")
 	join(t, h, "127.0.0.1", "10.0.2.2") // nobody has ended this one
-	want := strings.Repeat("x", 1<<20) // more than a receiver takes that does not read
+	want := strings.Repeat("x", 1<<20)  // more than a receiver takes that does not read
 	write(t, inner, want)
 	inner.(closeWriter).CloseWrite()
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
