@@ -30,7 +30,8 @@ type relay struct {
 }
 
 // relayed are the signals with a meaning that somebody may send to the program and know only this process. Those that
-// were ignored when this process started are so for the program too, and left alone.
+// were ignored when this process started are so for the program too, and left alone: SIGHUP and SIGINT, that is, since of
+// others Go's runtime does not tell.
 var relayed = []os.Signal{
 	unix.SIGHUP, unix.SIGINT, unix.SIGQUIT, unix.SIGTERM, unix.SIGUSR1, unix.SIGUSR2, unix.SIGALRM, unix.SIGVTALRM,
 	unix.SIGWINCH, unix.SIGCONT, unix.SIGTSTP, unix.SIGTTIN, unix.SIGTTOU, unix.SIGIO, unix.SIGPWR,
