@@ -134,3 +134,33 @@ func TestInstallNowhere(t *testing.T) {
 		t.Errorf("the program saw %q, want %q", got, want)
 	}
 }
+
+// TestReplace puts another socket in the place of one that the program has.
+func TestReplace(t *testing.T) {
+	r := startRemote(t)
+	first, second := newSocket(t), newSocket(t)
+	number, err := r.InstallKeep(r.ID, first, false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := r.Replace(r.ID, second, number, true); err != nil {
+		t.Fatal(err)
+	}
+	pidfd, err := OpenThread(r.tid)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer unix.Close(pidfd)
+	taken, err := GetFD(pidfd, number)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer unix.Close(taken)
+	if cookie(t, taken) != cookie(t, second) {
+		t.Error("the program's descriptor is not the one that was put in its place")
+	}
+	if err := r.Return(r.ID, 0); err != nil {
+		t.Error(err)
+	}
+	r.finish(t)
+}
