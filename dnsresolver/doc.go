@@ -65,8 +65,9 @@
 // question costs at most attempts × servers + 2 packets, and never more than 16.
 // An answer has at most 1,024 addresses, a hosts file 64 MiB.
 //
-// LookupRecords asks for records of any type, and package dnsforward passes answers on. Up to four TCP connections to a
-// server are kept for ten seconds. There is no DNS over QUIC and no DNSSEC validation,
-// and Options.MDNS asks but does not answer. Of RFC 6724, the rules that need to know of deprecated
-// source addresses, mobile homes and tunnels are left out.
+// LookupRecords asks for records of any type, and package dnsforward passes
+// answers on. Up to four TCP connections to a server are kept for ten seconds.
+// There is no DNS over QUIC and no DNSSEC validation, and Options.MDNS asks but
+// does not answer. Of RFC 6724, the rules that need to know of deprecated source
+// addresses, mobile homes and tunnels are left out.
 package dnsresolver

@@ -80,7 +80,7 @@ def conf(s, room):
     b = ctypes.create_string_buffer(400)
     n = struct.unpack("i12x", fcntl.ioctl(s, 0x8912, struct.pack("iP", room, ctypes.addressof(b) if room else 0)))[0]
     return n, [b.raw[i:i+16].rstrip(b"\0").decode() + " " + socket.inet_ntoa(b.raw[i+20:i+24]) for i in range(0, n, 40)] if room else []
-print(conf(inet, 400), conf(local, 0), conf(inet6, 79), conf(local, -1))
+print(conf(inet, 400), conf(local, 0), conf(inet6, 79), conf(local, -100))
 r, w = os.pipe()
 print(ask(r, 0x8933, b"us0"), ask(inet, 0x8905, b""))
 try: fcntl.ioctl(99, 0x8933, b"x" * 40)

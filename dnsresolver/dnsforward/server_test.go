@@ -376,6 +376,24 @@ func TestQueryBound(t *testing.T) {
 	}
 }
 
+// A query for which there is no place does not begin, and does not outlive the server.
+func TestNoPlace(t *testing.T) {
+	s, err := New(Config{Resolver: newUpstream(t).resolver(t, dnsresolver.Config{}), Queries: 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	hold := make(chan struct{})
+	if !s.begun(func() { <-hold }) {
+		t.Error("the first query did not begin")
+	}
+	s.cancel()
+	if s.begun(func() { t.Error("the second query began") }) {
+		t.Error("the second query was taken")
+	}
+	close(hold)
+	s.Close()
+}
+
 // Close does not wait for the Resolver, and what comes after is refused.
 func TestClose(t *testing.T) {
 	u := newUpstream(t)
