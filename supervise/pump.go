@@ -84,7 +84,7 @@ func (st *stream) refuseMore() {
 			if err != nil || n <= 1 {
 				return
 			}
-			if n, err = unix.Read(fd, p[:min(n-1, len(p))]); n <= 0 {
+			if n, _ = unix.Read(fd, p[:min(n-1, len(p))]); n <= 0 {
 				return
 			}
 		}
