@@ -1,6 +1,6 @@
 # Every target is one line that you can type yourself; none of them holds anything else.
 
-.PHONY: test build fmt lint generate check race fuzz soak bench bench-wires bench-layer bench-idle bench-names
+.PHONY: test build fmt lint generate check race fuzz soak bench bench-wires bench-run bench-layer bench-idle bench-names
 
 # These need only Go.
 test:     ; go test ./...
@@ -14,8 +14,9 @@ check:    ; .ci/run
 race:     ; USERSTACK_REQUIRE=netns go test -race -timeout 12m ./...
 fuzz:     ; .ci/fuzz 60s
 soak:     ; USERSTACK_SOAK=10m USERSTACK_REQUIRE=netns go test -run 'Soak|Lossy|Sequences' -timeout 60m -v ./testnet ./stack/sockets/internal/oracle
-bench:    bench-wires bench-layer bench-idle bench-names
+bench:    bench-wires bench-run bench-layer bench-idle bench-names
 bench-wires: ; go run ./internal/benchtable -rounds 5
+bench-run:  ; go run ./internal/benchtable -pkg ./supervise -reference api -rounds 5 -bench .
 bench-layer: ; go test -run '^$$' -bench 'TCP|UDP|Poller' -count 5 ./stack/sockets
 bench-idle:  ; go test -run '^$$' -bench IdleConnections -benchtime 100000x ./stack/sockets
 bench-names: ; go test -run '^$$' -bench . -count 5 ./dnsresolver

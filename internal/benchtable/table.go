@@ -10,11 +10,9 @@ import (
 	"text/tabwriter"
 )
 
-// reference is the wire that the others are compared with.
-const reference = "veth"
-
 // table holds what the benchmarks said, in the order in which they came.
 type table struct {
+	reference         string // the wire that the others are compared with
 	benchmarks, wires []string
 	values            map[cell][]float64
 	units             map[string]string // of a benchmark
@@ -26,7 +24,7 @@ type cell struct{ benchmark, wire string }
 var units = []struct {
 	name string
 	more bool
-}{{"MB/s", true}, {"conns/s", true}, {"ns/op", false}}
+}{{"MB/s", true}, {"conns/s", true}, {"B/conn", false}, {"ns/op", false}}
 
 // result matches a line such as "BenchmarkSend/tun-2   24822   45560 ns/op   2876.92 MB/s".
 var result = regexp.MustCompile(`^Benchmark(\w+)/(\w+)(?:-\d+)?\s+\d+\s+(.*)$`)
@@ -75,8 +73,8 @@ func (t *table) print(w io.Writer) {
 		fmt.Fprintf(tw, "%s\t", wire)
 	}
 	for _, wire := range t.wires {
-		if wire != reference {
-			fmt.Fprintf(tw, "%s/%s\t", wire, reference)
+		if wire != t.reference {
+			fmt.Fprintf(tw, "%s/%s\t", wire, t.reference)
 		}
 	}
 	fmt.Fprintln(tw)
@@ -91,7 +89,7 @@ func (t *table) print(w io.Writer) {
 			fmt.Fprintf(tw, "%.0f ±%.0f%%\t", quantile(values, 2), spread(values))
 		}
 		for _, wire := range t.wires {
-			if wire != reference {
+			if wire != t.reference {
 				fmt.Fprint(tw, t.ratio(b, wire)+"\t")
 			}
 		}
@@ -101,7 +99,7 @@ func (t *table) print(w io.Writer) {
 
 // ratio says how many times as fast as the reference a wire is.
 func (t *table) ratio(benchmark, wire string) string {
-	ours, ref := t.values[cell{benchmark, wire}], t.values[cell{benchmark, reference}]
+	ours, ref := t.values[cell{benchmark, wire}], t.values[cell{benchmark, t.reference}]
 	if len(ours) == 0 || len(ref) == 0 {
 		return "-"
 	}

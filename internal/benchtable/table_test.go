@@ -6,7 +6,7 @@ import (
 )
 
 func TestTable(t *testing.T) {
-	var tab table
+	tab := table{reference: "veth"}
 	for line := range strings.Lines(`goos: linux
 BenchmarkSend/tun-2      	   24822	     45560 ns/op	1000.00 MB/s
 BenchmarkSend/veth-2     	   28074	     40152 ns/op	2000.00 MB/s
