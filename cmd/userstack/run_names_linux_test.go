@@ -1,13 +1,9 @@
 package main
 
 import (
-	"errors"
-	"io"
-	"net"
 	"net/netip"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -141,40 +137,21 @@ func TestNameserverFate(t *testing.T) {
 	}
 }
 
-// TestNameSockets: a service that libc asks before nameservers is covered on a network with names of its own.
+// TestNameSockets: the services that a libc asks before nameservers.
 func TestNameSockets(t *testing.T) {
-	dir := t.TempDir()
-	service, file := filepath.Join(dir, "service"), filepath.Join(dir, "file")
-	l, err := net.Listen("unix", service)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	if err := os.WriteFile(file, nil, 0o666); err != nil {
-		t.Fatal(err)
-	}
-	defer func(old []string) { nameSockets = old }(nameSockets)
-	nameSockets = []string{service, file, filepath.Join(dir, "nothing")}
-	for link, want := range map[string]bool{"demo": true, "host": false} {
-		s := &settings{}
-		if err := s.link.Set(link); err != nil {
-			t.Fatal(err)
-		}
-		n, err := s.open(t.Context(), io.Discard)
-		if err != nil {
-			t.Fatal(err)
-		}
-		names, err := s.serveNames(n)
-		if err != nil {
-			t.Fatal(err)
-		}
-		_, covered := names.files[service]
-		_, tooMuch := names.files[file]
-		if covered != want || tooMuch {
-			t.Errorf("on %s these are covered: %q", link, names.files)
-		}
-		if err := errors.Join(names.Close(), n.Close()); err != nil {
-			t.Error(err)
+	t.Parallel()
+	const always = 1
+	for _, c := range []struct {
+		text  string
+		count int
+	}{
+		{"", always},
+		{"# hosts: resolve\npasswd: files resolve\n\thosts:\tfiles dns # resolve", always},
+		{"hosts: files dns\n", always},
+		{"hosts:          files mymachines resolve [!UNAVAIL=return] dns\n", always + 1},
+	} {
+		if got := nameSockets(hostSources(c.text)); len(got) != c.count {
+			t.Errorf("%q: %q, want %d", c.text, got, c.count)
 		}
 	}
 }

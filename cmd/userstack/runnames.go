@@ -59,7 +59,8 @@ func (s *settings) serveNames(n *network) (*nameService, error) {
 		}
 	}
 	if s.ownNames(n) {
-		for _, path := range nameSockets {
+		switchText, _ := os.ReadFile(nsswitchPath) // without it libc asks no service of ours
+		for _, path := range nameSockets(hostSources(string(switchText))) {
 			if info, err := os.Stat(path); err == nil && info.Mode().Type() == os.ModeSocket {
 				names.files[path] = nil
 			}
@@ -68,9 +69,29 @@ func (s *settings) serveNames(n *network) (*nameService, error) {
 	return names, nil
 }
 
-// nameSockets are where the machine's services answer for names over AF_UNIX: libc asks them before any nameserver
-// (nscd(8), nss-resolve(8)). What they say is of the machine's network.
-var nameSockets = []string{"/run/nscd/socket", "/var/run/nscd/socket", "/run/systemd/resolve/io.systemd.Resolve"}
+// nsswitchPath says whom libc asks for names, in order (nsswitch.conf(5)).
+const nsswitchPath = "/etc/nsswitch.conf"
+
+// hostSources returns the words of the line for hosts.
+func hostSources(text string) []string {
+	for line := range strings.Lines(text) {
+		line, _, _ = strings.Cut(line, "#")
+		if rest, ok := strings.CutPrefix(strings.TrimSpace(line), "hosts:"); ok {
+			return strings.Fields(rest)
+		}
+	}
+	return nil
+}
+
+// nameSockets returns where services of the machine answer for names over AF_UNIX, which libc asks before any nameserver.
+// What they say is of the machine's network.
+func nameSockets(sources []string) []string {
+	paths := []string{"/var/run/nscd/socket"} // nscd(8), wherever it runs
+	if slices.Contains(sources, "resolve") {
+		paths = append(paths, "/run/systemd/resolve/io.systemd.Resolve") // nss-resolve(8)
+	}
+	return paths
+}
 
 // ownNames reports whether the network has other names than the machine.
 func (s *settings) ownNames(n *network) bool {
