@@ -38,18 +38,19 @@ type Config struct {
 	// "icmp". Nil is DefaultPolicy. A refusal reaches the program as EHOSTUNREACH
 	// on IPv4 and EACCES on IPv6 (ICMP "administratively prohibited"). It is asked
 	// from many goroutines, for UDP and ICMP from the one that delivers packets:
-	// it should not wait. Nameservers, and the machine where HostLoopback allows
-	// it, are not asked about.
+	// it should not wait, and its answer is kept for 5 s. Nameservers, and the
+	// machine where HostLoopback allows it, are not asked about.
 	Policy func(ctx context.Context, network string, to netip.AddrPort) error
 
 	// Nameservers are where queries to the DNS addresses go, in order of
 	// preference. Nil means those of the machine's /etc/resolv.conf, read again
-	// when it changes.
+	// when it changes; an empty list refuses queries.
 	Nameservers []netip.AddrPort
 
 	// Control is called on every socket that faces the network, before it is
 	// bound or connected, as net.Dialer.Control: a VPN client binds its sockets
-	// to an interface or marks them. Nil does nothing.
+	// to an interface or marks them. The network is as there, or "icmp". What its
+	// error means is told to the stack as connect(2)'s would be. Nil does nothing.
 	Control func(network, address string, c syscall.RawConn) error
 
 	// MTU is that of the link in bytes, 1280 to 65535. Zero is 1500: large TCP

@@ -136,6 +136,9 @@ func (c *connector) dialNameserver(ctx context.Context) (*net.TCPConn, reason) {
 	d.mu.Lock()
 	list := slices.Clone(d.servers(time.Now()))
 	d.mu.Unlock()
+	if len(list) == 0 {
+		return nil, portUnreachable
+	}
 	first := silent
 	for _, s := range list {
 		one, cancel := context.WithTimeout(ctx, serverConnect)

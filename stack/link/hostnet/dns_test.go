@@ -2,6 +2,7 @@ package hostnet
 
 import (
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -155,6 +156,16 @@ func TestResolvConf(t *testing.T) {
 		}
 		if !slices.Equal(got, step.want) {
 			t.Errorf("%q: %v, want %v", step.text, got, step.want)
+		}
+	}
+}
+
+// TestNoNameservers: where there are none, nobody is kept waiting.
+func TestNoNameservers(t *testing.T) {
+	h, u := newHost(t, Config{Nameservers: []netip.AddrPort{}})
+	for _, network := range []string{"tcp", "udp"} {
+		if err := reach(h, network, u.Nameservers()[0].String()); !errors.Is(err, sockets.ECONNREFUSED) {
+			t.Errorf("%s: %v, want ECONNREFUSED", network, err)
 		}
 	}
 }

@@ -52,6 +52,10 @@
 //   - The kernel's send buffer accepts data before the peer has it, as any proxy
 //     does: a TCP acknowledgement means that the gateway has the bytes.
 //   - ICMP errors of the network for UDP and echo, time to live and type of
-//     service are passed on on Linux only.
+//     service are passed on on Linux only, and so are pings. Of TCP only the
+//     errors that end an attempt to connect are told, by the gateway.
+//   - A keepalive of the stack's asks the gateway; the gateway's own finds a dead
+//     peer after some two hours.
+//   - An ICMP error that the stack sends, such as "port unreachable", ends here.
 //   - It is connectivity, not a security boundary.
 package hostnet

@@ -29,6 +29,10 @@ const (
 	tcpMinRTO = 200 * time.Millisecond // Linux's TCP_RTO_MIN
 	tcpMaxRTO = 2 * time.Second        // tcp_rto_max_ms can be as low as 1 s
 
+	// As many retransmissions as fill Linux's 924.6 s (tcp_retries2), one in 2 s:
+	// a link under test (stack/link.Impair) may be down for a while.
+	tcpRetries = 462
+
 	// What TIME_WAIT waits for, late duplicates (RFC 9293 section 3.6.1), cannot
 	// come; the stack must be able to use its port again.
 	tcpTimeWait = 10 * time.Millisecond
@@ -44,11 +48,11 @@ func newGateway(cfg Config, l stack.LinkEndpoint) (*stack.Stack, error) {
 	})
 	sack, recovery, moderate := tcpip.TCPSACKEnabled(true), tcpip.TCPRecovery(0), tcpip.TCPModerateReceiveBufferOption(true)
 	minRTO, maxRTO := tcpip.TCPMinRTOOption(tcpMinRTO), tcpip.TCPMaxRTOOption(tcpMaxRTO)
-	timeWait := tcpip.TCPTimeWaitTimeoutOption(tcpTimeWait)
+	timeWait, retries := tcpip.TCPTimeWaitTimeoutOption(tcpTimeWait), tcpip.TCPMaxRetriesOption(tcpRetries)
 	receive := tcpip.TCPReceiveBufferSizeRangeOption{Min: tcpMinBuffer, Default: tcpDefaultBuffer, Max: tcpMaxBuffer}
 	send := tcpip.TCPSendBufferSizeRangeOption{Min: tcpMinBuffer, Default: tcpDefaultBuffer, Max: tcpMaxBuffer}
 	for _, opt := range []tcpip.SettableTransportProtocolOption{
-		&sack, &recovery, &moderate, &minRTO, &maxRTO, &timeWait, &receive, &send,
+		&sack, &recovery, &moderate, &minRTO, &maxRTO, &timeWait, &retries, &receive, &send,
 	} {
 		if err := s.SetTransportProtocolOption(tcp.ProtocolNumber, opt); err != nil {
 			return s, fmt.Errorf("hostnet: setting %T: %v", opt, err)

@@ -158,6 +158,7 @@ func (u *Uplink) sendOut(f *flow, pkt *stack.PacketBuffer, payload []byte) {
 	to := f.target
 	if f.verdict == toDNS {
 		if to = u.dns.choose(); !to.IsValid() {
+			u.reject(f.key.src.Addr(), quote(pkt), portUnreachable)
 			return
 		}
 	}
