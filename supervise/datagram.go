@@ -12,7 +12,8 @@ import (
 	"github.com/userstack/userstack/supervise/internal/seccomp"
 )
 
-// A datagrams is what the program has as a UDP, ping or raw socket.
+// A datagrams is what the program has as a UDP, ping, raw or packet socket. It may
+// have all of them, whoever it runs as: the stack is its own.
 //
 // The program's socket is an AF_UNIX datagram socket with a name, and ours, far,
 // is connected to it: what arrives in the stack is sent there, and is what the
@@ -87,7 +88,10 @@ func (d *datagrams) open(fd int) (err error) {
 	if err := unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_TIMESTAMPNS, 1); err != nil {
 		return err
 	}
-	return d.reach()
+	if err := d.reach(); err != nil || d.sock.Family() != sockets.AF_PACKET {
+		return err
+	}
+	return d.joinLocked(fd) // a packet says itself where it goes
 }
 
 // reach connects far to the program's socket.

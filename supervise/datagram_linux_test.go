@@ -23,11 +23,19 @@ const insideVar = "SUPERVISE_TEST_INSIDE"
 // It also runs it here, on the kernel's sockets, which have to behave the same.
 func inside(t *testing.T, fn func(t *testing.T)) {
 	t.Helper()
+	if !supervised() {
+		fn(t)
+	}
+	insideOnly(t, fn)
+}
+
+// insideOnly is inside for what the kernel allows to privileged users alone.
+func insideOnly(t *testing.T, fn func(t *testing.T)) {
+	t.Helper()
 	if os.Getenv(insideVar) == t.Name() {
 		fn(t)
 		return
 	}
-	fn(t)
 	cmd := supervise.Command(newHost(t), os.Args[0], "-test.run=^"+t.Name()+"$", "-test.v")
 	cmd.Env = append(os.Environ(), insideVar+"="+t.Name())
 	out, err := cmd.CombinedOutput()
@@ -99,6 +107,7 @@ func await(t *testing.T, fd int, event int16) {
 // receive is recvfrom(2) with an address.
 func receive(t *testing.T, fd int) (string, *unix.SockaddrInet4) {
 	t.Helper()
+	await(t, fd, unix.POLLIN)
 	var b [100]byte
 	n, from, err := unix.Recvfrom(fd, b[:], 0)
 	if err != nil {
@@ -110,6 +119,7 @@ func receive(t *testing.T, fd int) (string, *unix.SockaddrInet4) {
 // read is read(2), which nobody traps.
 func read(t *testing.T, fd int) string {
 	t.Helper()
+	await(t, fd, unix.POLLIN)
 	var b [100]byte
 	n, err := unix.Read(fd, b[:])
 	if err != nil {
@@ -152,9 +162,6 @@ func TestDatagramAddresses(t *testing.T) {
 		for i := range count {
 			want := strings.Repeat("x", i%5)
 			if i%7 == 3 || i%7 == 4 {
-				if i%5 == 0 {
-					await(t, to, unix.POLLIN)
-				}
 				if got := read(t, to); got != want {
 					t.Errorf("read %d: %q, want %q", i, got, want)
 				}
@@ -244,6 +251,42 @@ func TestDatagramRefused(t *testing.T) {
 		}
 		if n, err := unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_ERROR); n != 0 || err != nil {
 			t.Errorf("SO_ERROR is %d, %v after read, want 0", n, err)
+		}
+	})
+}
+
+// TestDatagramWaits checks calls that come before the datagram that they are for.
+func TestDatagramWaits(t *testing.T) {
+	inside(t, func(t *testing.T) {
+		to, at := udp(t)
+		from, _ := udp(t)
+		limit := unix.Timeval{Usec: 1000}
+		if err := unix.SetsockoptTimeval(to, unix.SOL_SOCKET, unix.SO_RCVTIMEO, &limit); err != nil {
+			t.Fatal("setsockopt:", err)
+		}
+		if got := recvFrom(to, 1, 0); got != "EAGAIN" {
+			t.Errorf("recvfrom with nothing to come: %s, want EAGAIN", got)
+		}
+		if got := recvMsg(to, 1, unix.MSG_PEEK); got != "EAGAIN" {
+			t.Errorf("recvmsg with nothing to come: %s, want EAGAIN", got)
+		}
+		limit = unix.Timeval{Sec: 30}
+		if err := unix.SetsockoptTimeval(to, unix.SOL_SOCKET, unix.SO_RCVTIMEO, &limit); err != nil {
+			t.Fatal("setsockopt:", err)
+		}
+		got := make(chan string)
+		go func() {
+			for range 200 {
+				b := make([]byte, 100)
+				n, _, err := unix.Recvfrom(to, b, 0)
+				got <- fmt.Sprint(string(b[:max(n, 0)]), " ", err)
+			}
+		}()
+		for i := range 200 {
+			sendTo(t, from, fmt.Sprint(i), at)
+			if got, want := <-got, fmt.Sprint(i, " ", nil); got != want {
+				t.Fatalf("received %q, want %q", got, want)
+			}
 		}
 	})
 }

@@ -80,7 +80,7 @@ func (x *exchange) add(d *datagrams) {
 	x.mu.Lock()
 	x.of[d.sock] = d
 	x.mu.Unlock()
-	unix.EpollCtl(x.epoll, unix.EPOLL_CTL_ADD, d.far, &unix.EpollEvent{Fd: d.id})
+	unix.EpollCtl(x.epoll, unix.EPOLL_CTL_ADD, d.far, &unix.EpollEvent{Events: d.watched, Fd: d.id})
 	x.poller.Register(d.sock, sockets.POLLIN|sockets.EPOLLET)
 }
 

@@ -45,8 +45,14 @@ func (c *call) mirror(name int, value []byte) {
 		}
 		return
 	}
+	if len(value) < 4 {
+		return
+	}
+	if name == unix.SO_PEEK_OFF && c.datagrams() != nil {
+		unix.SetsockoptString(c.dup, unix.SOL_SOCKET, name, string(value[:4]))
+	}
 	st := c.stream()
-	if st == nil || len(value) < 4 {
+	if st == nil {
 		return
 	}
 	n := int(int32(binary.NativeEndian.Uint32(value)))

@@ -111,7 +111,7 @@ func (r *receive) run() (int64, error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	err := r.tryLocked()
-	if d.full && !d.shut {
+	if !d.shut && (d.full || len(d.back) > 0) { // there is room, or something was only looked at
 		d.full = false
 		d.deliverLocked()
 		d.watchLocked()

@@ -5,6 +5,7 @@ package supervise
 import (
 	"encoding/binary"
 	"fmt"
+	"net"
 	"net/netip"
 	"strconv"
 	"syscall"
@@ -52,6 +53,8 @@ func parseSockaddr(b []byte) (sockets.Sockaddr, error) {
 	case family == sockets.AF_INET && len(b) < unix.SizeofSockaddrInet4,
 		family == sockets.AF_INET6 && len(b) < shortestInet6:
 		return nil, syscall.EINVAL
+	case family == sockets.AF_PACKET:
+		return parseLinkAddr(b)
 	case family == sockets.AF_INET:
 		host := netip.AddrFrom4([4]byte(b[4:8]))
 		return sockets.Inet4{Host: host.String(), Port: int(binary.BigEndian.Uint16(b[2:]))}, nil
@@ -69,9 +72,43 @@ func parseSockaddr(b []byte) (sockets.Sockaddr, error) {
 	return foreign{family}, nil
 }
 
-// appendSockaddr appends struct sockaddr_in or sockaddr_in6 (ip(7), ipv6(7)).
+// parseLinkAddr takes struct sockaddr_ll (packet(7)).
+func parseLinkAddr(b []byte) (sockets.Sockaddr, error) {
+	const address = 12 // offset of sll_addr
+	if len(b) < unix.SizeofSockaddrLinklayer {
+		return nil, syscall.EINVAL
+	}
+	size := int(b[address-1])
+	if address+size > len(b) {
+		return nil, syscall.EINVAL
+	}
+	return sockets.LinkAddr{
+		Protocol: binary.BigEndian.Uint16(b[2:]),
+		Ifindex:  int(int32(binary.NativeEndian.Uint32(b[4:]))),
+		HaType:   binary.NativeEndian.Uint16(b[8:]),
+		PktType:  b[10],
+		Addr:     append(net.HardwareAddr(nil), b[address:address+size]...),
+	}, nil
+}
+
+// appendLinkAddr is the opposite of parseLinkAddr.
+func appendLinkAddr(b []byte, a sockets.LinkAddr) []byte {
+	b = binary.NativeEndian.AppendUint16(b, unix.AF_PACKET)
+	b = binary.BigEndian.AppendUint16(b, a.Protocol)
+	b = binary.NativeEndian.AppendUint32(b, uint32(a.Ifindex))
+	b = binary.NativeEndian.AppendUint16(b, a.HaType)
+	b = append(b, a.PktType, byte(len(a.Addr)))
+	var room [8]byte
+	copy(room[:], a.Addr)
+	return append(b, room[:]...)
+}
+
+// appendSockaddr appends struct sockaddr_in, sockaddr_in6 or sockaddr_ll (ip(7),
+// ipv6(7), packet(7)).
 func appendSockaddr(b []byte, a sockets.Sockaddr) []byte {
 	switch a := a.(type) {
+	case sockets.LinkAddr:
+		return appendLinkAddr(b, a)
 	case sockets.Inet4:
 		ap, _ := a.AddrPort()
 		host := ap.Addr().As4()

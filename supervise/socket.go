@@ -19,7 +19,9 @@ func (c *call) socket() (int64, error) {
 	family, protocol := sockets.Family(int32(c.arg(0))), sockets.Protocol(int32(c.arg(2)))
 	flags := int(c.arg(1)) & typeFlags
 	typ := sockets.Type(int32(c.arg(1)) &^ typeFlags)
-	if family != sockets.AF_INET && family != sockets.AF_INET6 {
+	switch family {
+	case sockets.AF_INET, sockets.AF_INET6, sockets.AF_PACKET:
+	default:
 		return c.otherSocket(family, typ, protocol, flags)
 	}
 	sock, err := c.s.host.Socket(family, typ, protocol)
