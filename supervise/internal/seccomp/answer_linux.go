@@ -119,12 +119,19 @@ var asynchronous = func() (set unix.Sigset_t) {
 	return set
 }()
 
-// call does a request other than RECV. The argument is what the request says.
+// call does a request other than RECV. The argument is what the request says. Only ADDFD waits, so that the scheduler need not
+// know of the others.
 func (l *Listener) call(name string, request uintptr, arg unsafe.Pointer) (int, error) {
 	l.use.RLock()
 	defer l.use.RUnlock()
 	for !l.closed.Load() {
-		n, _, errno := unix.Syscall(unix.SYS_IOCTL, uintptr(l.fd), request, uintptr(arg))
+		var n uintptr
+		var errno unix.Errno
+		if request == unix.SECCOMP_IOCTL_NOTIF_ADDFD {
+			n, _, errno = unix.Syscall(unix.SYS_IOCTL, uintptr(l.fd), request, uintptr(arg))
+		} else {
+			n, _, errno = unix.RawSyscall(unix.SYS_IOCTL, uintptr(l.fd), request, uintptr(arg))
+		}
 		switch {
 		case errno == 0:
 			return int(n), nil

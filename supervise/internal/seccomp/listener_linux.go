@@ -3,7 +3,7 @@ package seccomp
 import (
 	"io"
 	"os"
-	"runtime"
+	"strconv"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -26,8 +26,8 @@ type Notification struct {
 // Listener takes the stopped calls of one filter and answers them. Its methods may be called from any goroutine at once.
 //
 // A descriptor that waits in the kernel cannot be closed under it. So whoever ends the waiting puts another file in the
-// listener's place, under the same number, and then interrupts the threads that wait: the kernel repeats their call, which
-// fails on the other file.
+// listener's place, under the same number, and then interrupts all threads: the kernel repeats the call of those that wait,
+// which fails on the other file.
 type Listener struct {
 	watch *os.File // readable once all filtered tasks are gone
 	ended atomic.Bool
@@ -37,9 +37,7 @@ type Listener struct {
 	fd     int
 	closed atomic.Bool
 
-	last    atomic.Int64 // the thread that called Receive last
-	mu      sync.Mutex
-	threads map[int]struct{} // all that ever called Receive
+	replacing sync.Mutex
 }
 
 // NewListener takes over a descriptor that Load returned, by way of GetFD if that was another process.
@@ -49,7 +47,7 @@ func NewListener(fd int) (*Listener, error) {
 		_ = unix.Close(fd)
 		return nil, err
 	}
-	l := &Listener{watch: watch, done: make(chan struct{}), fd: fd, threads: map[int]struct{}{}}
+	l := &Listener{watch: watch, done: make(chan struct{}), fd: fd}
 	// Where the kernel can (6.6), it lets the two sides take turns on one processor. The answer is the same without.
 	_, _, _ = unix.Syscall(unix.SYS_IOCTL, uintptr(fd), unix.SECCOMP_IOCTL_NOTIF_SET_FLAGS, unix.SECCOMP_USER_NOTIF_FD_SYNC_WAKE_UP)
 	go l.awaitEnd()
@@ -93,13 +91,17 @@ func (l *Listener) awaitEnd() {
 	})
 }
 
-// replace puts another file in the listener's place and ends all waiting for it.
+// replace puts another file in the listener's place and ends all waiting for it. Which thread waits nobody notes, since that
+// would cost each Receive a system call. A thread that comes to wait later finds the other file.
 func (l *Listener) replace(other int) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
+	l.replacing.Lock()
+	defer l.replacing.Unlock()
 	_ = unix.Dup3(other, l.fd, unix.O_CLOEXEC)
-	for tid := range l.threads {
-		_ = unix.Tgkill(os.Getpid(), tid, unix.SIGURG) // as the runtime does, which ignores one too many
+	threads, _ := os.ReadDir("/proc/self/task")
+	for _, thread := range threads {
+		if tid, err := strconv.Atoi(thread.Name()); err == nil {
+			_ = unix.Tgkill(os.Getpid(), tid, unix.SIGURG) // as the runtime does, which ignores one too many
+		}
 	}
 }
 
@@ -111,9 +113,6 @@ func (l *Listener) Receive(n *Notification) error {
 	if l.closed.Load() {
 		return os.ErrClosed
 	}
-	runtime.LockOSThread() // replace has to know the thread
-	defer runtime.UnlockOSThread()
-	l.remember(unix.Gettid())
 	for {
 		*n = Notification{} // or the kernel refuses it
 		// The kernel fills in the notification by address.
@@ -131,17 +130,6 @@ func (l *Listener) Receive(n *Notification) error {
 			return os.NewSyscallError("SECCOMP_IOCTL_NOTIF_RECV", errno)
 		}
 	}
-}
-
-// remember adds a thread to those that replace interrupts.
-func (l *Listener) remember(tid int) {
-	if l.last.Load() == int64(tid) {
-		return
-	}
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.threads[tid] = struct{}{}
-	l.last.Store(int64(tid))
 }
 
 // hungUp reports whether no task has the filter any more. RECV fails with ENOENT then, but not only then.
