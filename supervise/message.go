@@ -41,6 +41,7 @@ type place struct {
 	control     uint64
 	controlRoom int
 	transfer    uint64 // where the number of bytes goes, 0 for nowhere
+	sent        uint32 // that number
 }
 
 // plain returns the place that the arguments of sendto(2) and recvfrom(2) name.
@@ -59,10 +60,12 @@ func (c *call) header(addr uint64) (*place, error) {
 	if err := c.read(addr, h[:]); err != nil {
 		return nil, err
 	}
-	return c.parseHeader(addr, h[:])
+	return c.parseHeader(addr, h[:], nil)
 }
 
-func (c *call) parseHeader(addr uint64, h []byte) (*place, error) {
+// parseHeader is header for one that was read, with the pieces of its message if
+// they were read as well.
+func (c *call) parseHeader(addr uint64, h []byte, pieces *pieces) (*place, error) {
 	word := func(at int) uint64 { return binary.NativeEndian.Uint64(h[at:]) }
 	p := &place{
 		header: addr, nameLen: addr + headerNameLen,
@@ -76,9 +79,65 @@ func (c *call) parseHeader(addr uint64, h []byte) (*place, error) {
 	if p.name == 0 {
 		p.nameRoom = 0
 	}
+	if p.data = pieces.at(word(headerVectors), word(headerCount)); p.data != nil {
+		return p, nil
+	}
 	var err error
 	p.data, err = seccomp.ReadVectors(int(c.n.TID), word(headerVectors), word(headerCount))
 	return p, err
+}
+
+// pieces are arrays of struct iovec beside each other, as programs have them that
+// send or receive many messages at once.
+type pieces struct {
+	addr  uint64
+	bytes []byte
+}
+
+// Of struct iovec, in bytes.
+const (
+	pieceSize  = 16
+	mostPieces = 16 << 10 // read on the chance that they are close to each other
+)
+
+// readPieces reads the arrays that headers name, nil if they are far apart.
+func (c *call) readPieces(headers []byte) *pieces {
+	first, last := uint64(math.MaxUint64), uint64(0)
+	for ; len(headers) >= headersSize; headers = headers[headersSize:] {
+		addr := binary.NativeEndian.Uint64(headers[headerVectors:])
+		count := min(binary.NativeEndian.Uint64(headers[headerCount:]), mostPieces)
+		first, last = min(first, addr), max(last, addr+count*pieceSize)
+	}
+	if last <= first || last-first > mostPieces {
+		return nil
+	}
+	p := &pieces{addr: first, bytes: make([]byte, last-first)}
+	if _, err := seccomp.ReadMemory(int(c.n.TID), first, p.bytes); err != nil {
+		return nil
+	}
+	return p
+}
+
+// at returns an array, nil if it was not read or is not as it has to be.
+func (p *pieces) at(addr, count uint64) seccomp.Vectors {
+	if p == nil || count == 0 || count > mostPieces/pieceSize || addr < p.addr {
+		return nil
+	}
+	offset, size := addr-p.addr, uint64(len(p.bytes))
+	if offset > size || count*pieceSize > size-offset {
+		return nil
+	}
+	v := make(seccomp.Vectors, count)
+	total := 0
+	for i := range v {
+		b := p.bytes[offset+uint64(i)*pieceSize:]
+		v[i].Base, v[i].Len = uintptr(binary.NativeEndian.Uint64(b)), int(binary.NativeEndian.Uint64(b[8:]))
+		if v[i].Len < 0 || v[i].Len > math.MaxInt32-total {
+			return nil // ReadVectors says what of it is good
+		}
+		total += v[i].Len
+	}
+	return v
 }
 
 // headers reads an array of struct mmsghdr, up to the first that is not as it has
@@ -88,12 +147,13 @@ func (c *call) headers(addr, count uint64) ([]*place, error) {
 	places := make([]*place, 0, count)
 	all := make([]byte, count*headersSize)
 	n, _ := seccomp.ReadMemory(int(c.n.TID), addr, all)
+	near := c.readPieces(all[:n])
 	for i := range count {
 		at := i * headersSize
 		if int(at)+headersSize > n {
 			return places, partlyRead(len(places), syscall.EFAULT)
 		}
-		p, err := c.parseHeader(addr+at, all[at:])
+		p, err := c.parseHeader(addr+at, all[at:], near)
 		if err != nil {
 			return places, partlyRead(len(places), err)
 		}

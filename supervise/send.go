@@ -5,6 +5,7 @@ package supervise
 import (
 	"context"
 	"encoding/binary"
+	"slices"
 	"syscall"
 
 	"golang.org/x/sys/unix"
@@ -136,12 +137,31 @@ func (c *call) sendAll(places []*place, flags int) (done int, err error) {
 			}
 			break
 		}
-		if err = c.write(p.transfer, binary.NativeEndian.AppendUint32(nil, uint32(n))); err != nil {
-			break
-		}
+		p.sent = uint32(n)
 		done++
 	}
+	if told := c.putSent(places[:done]); told != nil {
+		return 0, told
+	}
 	return done, err
+}
+
+// putSent writes how much of each message was sent.
+func (c *call) putSent(places []*place) error {
+	if len(places) > 0 && !c.s.listener.Alive(c.n.ID) {
+		return errGone
+	}
+	const atOnce = 8 // what WriteSegments takes
+	for group := range slices.Chunk(places, atOnce) {
+		var s [atOnce]seccomp.Segment
+		for i, p := range group {
+			s[i] = seccomp.Segment{Addr: p.transfer, Data: binary.NativeEndian.AppendUint32(nil, p.sent)}
+		}
+		if _, err := seccomp.WriteSegments(int(c.n.TID), s[:len(group)]...); err != nil {
+			return syscall.EFAULT
+		}
+	}
+	return nil
 }
 
 // mostMessage bounds what is read of a message, in bytes: the stack knows what is
