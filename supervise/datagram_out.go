@@ -43,6 +43,13 @@ func (d *datagrams) sendQueuedLocked() {
 	}
 }
 
+// flush sends what the program has written so far, as far as the stack has room.
+func (d *datagrams) flush() {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.sendQueuedLocked()
+}
+
 // sendLocked sends a datagram to the peer. It reports whether the stack had room.
 func (d *datagrams) sendLocked(p []byte) bool {
 	for range 2 {

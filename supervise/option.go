@@ -24,6 +24,9 @@ func (c *call) setsockopt() (int64, error) {
 	if err := c.read(c.arg(3), value); err != nil {
 		return 0, err
 	}
+	if d := c.datagrams(); d != nil {
+		d.flush() // datagrams sent before have what was set before
+	}
 	if err := c.f.sock.SetSockOpt(level, name, value); err != nil {
 		return 0, err
 	}
