@@ -51,17 +51,26 @@ func outcome(b []byte, n int, from unix.Sockaddr, err error) string {
 
 func recvFrom(fd, size, flags int) string {
 	b := make([]byte, size)
-	n, from, err := unix.Recvfrom(fd, b, flags)
-	return outcome(b, n, from, err)
+	for {
+		n, from, err := unix.Recvfrom(fd, b, flags)
+		if err != unix.EINTR { // which it is with SO_RCVTIMEO when the runtime sends a signal
+			return outcome(b, n, from, err)
+		}
+	}
 }
 
 func recvMsg(fd, size, flags int) string {
 	b, control := make([]byte, size), make([]byte, 64)
-	n, controlLen, out, from, err := unix.Recvmsg(fd, b, control, flags)
-	if err != nil {
-		return outcome(nil, 0, nil, err)
+	for {
+		n, controlLen, out, from, err := unix.Recvmsg(fd, b, control, flags)
+		switch err {
+		case unix.EINTR:
+		case nil:
+			return fmt.Sprint(outcome(b, n, from, err), " ", controlLen, " ", out)
+		default:
+			return outcome(nil, 0, nil, err)
+		}
 	}
-	return fmt.Sprint(outcome(b, n, from, err), " ", controlLen, " ", out)
 }
 
 func sent(n int, err error) string {
