@@ -273,14 +273,28 @@ func (d *description) flushLater() {
 		d.mu.Lock()
 		defer d.mu.Unlock()
 		d.answer(askFlush, 0)
-		if ops := d.ep.Load().SocketOptions(); d.asked(askCork | askMore) {
-			// Not even Nagle's algorithm may keep it: when the acknowledgement that it
-			// waits for came, the cork would be back.
-			delay := ops.GetDelayOption()
-			ops.SetDelayOption(false)
-			ops.SetCorkOption(false)
-			ops.SetCorkOption(true)
-			ops.SetDelayOption(delay)
+		if !d.asked(askCork|askMore) || d.wrShut.Load() {
+			return
+		}
+		// Not even Nagle's algorithm may keep it: when the acknowledgement that it
+		// waits for came, the cork would be back.
+		ep := d.ep.Load()
+		ops := ep.SocketOptions()
+		delay := ops.GetDelayOption()
+		ops.SetDelayOption(false)
+		ops.SetCorkOption(false)
+		ops.SetCorkOption(true)
+		ops.SetDelayOption(delay)
+		if n, err := ep.GetSockOptInt(tcpip.SendQueueSizeOption); err == nil && n > 0 {
+			d.flushLater() // there may have been no room in the window
 		}
 	})
+}
+
+// letGo ends all holding back, since nothing follows any more: FIN takes along
+// what is before it.
+func (d *description) letGo(ep tcpip.Endpoint) {
+	if d.isTCP() && d.asked(askCork|askMore) {
+		ep.SocketOptions().SetCorkOption(false)
+	}
 }

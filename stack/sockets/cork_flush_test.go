@@ -36,3 +36,32 @@ func TestCorkedDataLeaves(t *testing.T) {
 		}
 	}
 }
+
+// The end of what is sent takes along what is held back, at once: no round has to wait for the time to be over.
+func TestCorkedDataLeavesAtTheEnd(t *testing.T) {
+	const corkTime = 200 * time.Millisecond // for which a connection holds bytes back (tcp(7))
+	a, b := pair(t)
+	ends := map[string]func(s *sockets.Socket) error{
+		"close":    (*sockets.Socket).Close,
+		"shutdown": func(s *sockets.Socket) error { return s.Shutdown(sockets.SHUT_WR) },
+	}
+	for name, end := range ends {
+		t.Run(name, func(t *testing.T) {
+			const rounds = 20 // a busy machine may be slow in some
+			for range rounds {
+				client, server := connected(t, a, b)
+				check(t, client.SetSockOptInt(sockets.SOL_TCP, sockets.TCP_CORK, 1))
+				began := time.Now()
+				must[int](t)(client.Send([]byte("held back")))
+				check(t, end(client))
+				for p := []byte("some"); len(p) > 0; {
+					p = must[[]byte](t)(server.Recv(100, sockets.Within(patience)))
+				}
+				if time.Since(began) < corkTime {
+					return
+				}
+			}
+			t.Errorf("%d rounds took %v each", rounds, corkTime)
+		})
+	}
+}

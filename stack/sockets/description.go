@@ -275,7 +275,9 @@ func (d *description) release() {
 	if d.kind == onPacket {
 		d.leaveAllPackets()
 	}
+	d.wrShut.Store(true)
 	d.mu.Unlock()
+	d.letGo(ep.Endpoint)
 	d.host.tap.remove(ep.Endpoint)
 	if d.ahead() > 0 {
 		ep.Abort() // as for unread data that the endpoint still has

@@ -182,6 +182,7 @@ func (d *description) shutdownTCP(how How) error {
 		if terr := ep.Shutdown(tcpip.ShutdownWrite); terr != nil {
 			return errnoOf(terr)
 		}
+		d.letGo(ep)
 	}
 	if d.rdShut.Load() && d.wrShut.Load() {
 		d.refuseData(ep)
