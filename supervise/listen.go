@@ -28,6 +28,11 @@ func (c *call) listen() (int64, error) {
 	if err != nil {
 		return 0, err
 	}
+	if st.spent() {
+		if err := c.renew(st); err != nil {
+			return 0, err
+		}
+	}
 	if err := unix.Listen(c.dup, backlog); err != nil {
 		return 0, err
 	}

@@ -98,10 +98,13 @@ func (c *call) option(level, name, size int) ([]byte, error) {
 		}
 		return value, nil
 	}
-	unix.GetsockoptInt(c.dup, level, name) // which clears it
+	pending, failed := unix.GetsockoptInt(c.dup, level, name) // which clears it
 	if st := c.stream(); st != nil && size >= 4 {
 		st.mu.Lock()
 		defer st.mu.Unlock()
+		if st.raised && pending == 0 && failed == nil {
+			st.err = nil // a call that the kernel answered has told of it
+		}
 		if st.err != nil && sockets.Errno(binary.LittleEndian.Uint32(value)) == 0 {
 			binary.LittleEndian.PutUint32(value, uint32(errnoOf(st.err)))
 		}

@@ -322,7 +322,11 @@ func (st *stream) reset(cause error) {
 	st.far.SetReadDeadline(time.Unix(1, 0))
 	<-st.sentAll // nobody reads from the program any more
 	st.poke()
+	raised := st.unread()
 	st.far.Close()
+	st.mu.Lock()
+	st.raised = raised
+	st.mu.Unlock()
 }
 
 // poke makes sure that there is something unread in our end, because only then

@@ -15,9 +15,9 @@ import (
 )
 
 // renew gives the program a fresh socket in the place of one that cannot be
-// connected again: an AF_UNIX socket that has failed once has failed for good,
-// where a TCP socket may try another time (connect(2)). Only the descriptor that
-// connect is called on gets it. Duplicates and an epoll instance keep the old
+// used again: an AF_UNIX socket that has failed or been shut down once has been
+// so for good, where a TCP socket may connect or listen another time (connect(2),
+// listen(2)). Only the descriptor that the call is on gets it. Duplicates and an epoll instance keep the old
 // one.
 //
 // From here on the call cannot be interrupted: see seccomp.Listener.Replace.
@@ -47,18 +47,18 @@ func (c *call) renew(st *stream) error {
 	defer st.mu.Unlock()
 	st.cookie, st.name, st.far, st.phase = cookie, name, nil, fresh
 	st.filler, st.shut, st.eof, st.watched, st.err = 0, 0, false, false, nil
-	st.sendErr, st.inEnded = nil, false
+	st.sendErr, st.inEnded, st.raised = nil, false, false
 	st.sentAll = make(chan struct{})
 	c.s.files.add(st.file)
 	return nil
 }
 
 // spent reports whether the program's socket has been connected, in vain or to a
-// connection that failed.
+// connection that failed, or has listened and was shut down.
 func (st *stream) spent() bool {
 	st.mu.Lock()
 	defer st.mu.Unlock()
-	return st.phase == dead && st.name != ""
+	return st.phase == dead && st.name != "" || st.phase == fresh && st.shut != 0
 }
 
 // closesOnExec reports whether a descriptor of a thread has FD_CLOEXEC.

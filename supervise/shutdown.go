@@ -30,6 +30,10 @@ func (c *call) shutdown() (int64, error) {
 	if !st.watched {
 		st.watched = st.s.graves.watch(c.dup, st.cookie) == nil
 	}
+	if _, err := st.sock.GetPeerName(); errnoOf(err) == syscall.ENOTCONN {
+		unix.Shutdown(c.dup, how)
+		return 0, err // both directions have ended
+	}
 	return 0, unix.Shutdown(c.dup, how)
 }
 
@@ -40,7 +44,7 @@ func (st *stream) shutUnconnectedLocked(fd, how int) error {
 	}
 	st.noMore()
 	st.s.listeners.remove(st)
-	st.phase = fresh
+	st.phase, st.shut = fresh, shutRead|shutWrite // see spent
 	notify(st.arrived)
 	return unix.Shutdown(fd, unix.SHUT_RDWR)
 }

@@ -20,6 +20,9 @@ import (
 // takes.
 const mostSockaddr = 128
 
+// shortestInet6 is a sockaddr_in6 without its scope: SIN6_LEN_RFC2133, in bytes.
+const shortestInet6 = 24
+
 // A foreign address is of a family that an Internet socket does not know.
 type foreign struct{ family sockets.Family }
 
@@ -42,7 +45,6 @@ func (c *call) sockaddr(addr, n uint64) (sockets.Sockaddr, error) {
 }
 
 func parseSockaddr(b []byte) (sockets.Sockaddr, error) {
-	const shortestInet6 = 24 // without the scope: SIN6_LEN_RFC2133
 	if len(b) < 2 {
 		return nil, syscall.EINVAL
 	}

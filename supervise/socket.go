@@ -85,7 +85,10 @@ func (c *call) bind() (int64, error) {
 	if err != nil {
 		return 0, err
 	}
-	if a == nil {
+	switch {
+	case c.f.sock.Family() == sockets.AF_INET6 && int32(c.arg(2)) < shortestInet6:
+		return 0, syscall.EINVAL // before the address's own family is looked at
+	case a == nil:
 		if a, err = c.unspecified(); err != nil {
 			return 0, err
 		}
@@ -123,7 +126,7 @@ func (c *call) getsockname() (int64, error) {
 	if err != nil {
 		return 0, err
 	}
-	return 0, c.putSockaddr(a, c.arg(1), c.arg(2))
+	return 0, c.putBytes(appendSockaddr(nil, a), c.arg(1), c.arg(2)) // a null address is none, but its length is told
 }
 
 // getpeername is getpeername(2).
@@ -132,5 +135,5 @@ func (c *call) getpeername() (int64, error) {
 	if err != nil {
 		return 0, err
 	}
-	return 0, c.putSockaddr(a, c.arg(1), c.arg(2))
+	return 0, c.putBytes(appendSockaddr(nil, a), c.arg(1), c.arg(2)) // a null address is none, but its length is told
 }

@@ -33,6 +33,7 @@ type stream struct {
 	sndbuf  int                // SO_SNDBUF in bytes, 0 until the program sets it
 	rcvbuf  int                // SO_RCVBUF
 	err     error              // what ended the connection, until the program asks
+	raised  bool               // the program's socket has been given that error
 	waiting []*stream          // of a listener: connections that its native queue holds, nil for one in refused
 	refused []acceptable       // of a listener: connections that the program had no room for
 	taken   chan struct{}      // of a listener: a place in the queue may have become free
