@@ -33,10 +33,10 @@ const (
 	programRetry = 20 * time.Millisecond
 )
 
-// A program is a row of the table: a server on one Host, and clients of it on the other end of a wire. Braces in commands
+// A programRow is a row of the table: a server on one Host, and clients of it on the other end of a wire. Braces in commands
 // files and what is wanted stand for: {dir} a directory of the row's own with "file" in it, {digest} that file's, {addr} and
 // {addr6} the server's addresses.
-type program struct {
+type programRow struct {
 	name    string
 	needs   []string          // programs, as "program" or "program:package"
 	files   map[string]string // to be written into {dir} by name
@@ -89,7 +89,7 @@ type stage struct {
 	braces    *strings.Replacer
 }
 
-func (p *program) run(t *testing.T) {
+func (p *programRow) run(t *testing.T) {
 	needAll(t, p.needs)
 	s := newStage(t)
 	for name, text := range p.files {

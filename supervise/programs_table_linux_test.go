@@ -82,7 +82,7 @@ class Serve {
 `
 
 // programTable is what people run. Each row has servers and clients, of which those are left out that are not installed.
-var programTable = []program{
+var programTable = []programRow{
 	{
 		name:   "python http.server",
 		needs:  []string{"python3"},
@@ -282,8 +282,8 @@ var programTable = []program{
 const iperfReceived = `(?s)"sum(_received)?":\s*\{[^}]*"bytes":\s*[1-9]`
 
 // echoRow is a server of testdata/programs/echo.py with clients of both kinds.
-func echoRow(mode string) program {
-	return program{
+func echoRow(mode string) programRow {
+	return programRow{
 		name:   "python " + mode,
 		needs:  []string{"python3"},
 		server: []string{"python3", echoScript, mode, "7000"},
