@@ -1,6 +1,6 @@
 # Every target is one line that you can type yourself; none of them holds anything else.
 
-.PHONY: test build fmt lint generate check race fuzz soak bench bench-wires bench-run bench-layer bench-idle bench-names
+.PHONY: test build fmt lint generate check race fuzz test-programs test-cpython test-gonet soak bench bench-wires bench-run bench-layer bench-idle bench-names
 
 # These need only Go.
 test:     ; go test ./...
@@ -13,6 +13,9 @@ generate: ; go generate ./...
 check:    ; .ci/run
 race:     ; USERSTACK_REQUIRE=netns go test -race -timeout 12m ./...
 fuzz:     ; .ci/fuzz 60s
+test-programs: ; USERSTACK_PROGRAMS=all go test -count 1 -run 'TestPrograms|TestConformanceProgram' -v ./supervise
+test-cpython:  ; USERSTACK_CPYTHON=all go test -count 1 -run TestCPython -timeout 60m -v ./supervise
+test-gonet:    ; USERSTACK_GONET=1 go test -count 1 -run TestGoNet -timeout 30m -v ./supervise
 soak:     ; USERSTACK_SOAK=10m USERSTACK_REQUIRE=netns go test -run 'Soak|Lossy|Sequences' -timeout 60m -v ./testnet ./stack/sockets/internal/oracle
 bench:    bench-wires bench-run bench-layer bench-idle bench-names
 bench-wires: ; go run ./internal/benchtable -rounds 5
