@@ -214,6 +214,7 @@ func (x *exchange) happened(events []unix.EpollEvent) bool {
 // turn moves what there is to move, after events of the program's socket.
 func (d *datagrams) turn(events uint32) {
 	d.mu.Lock()
+	stuck := d.full || len(d.back) > 0
 	if events&unix.EPOLLOUT != 0 {
 		d.full = d.shut
 	}
@@ -227,7 +228,7 @@ func (d *datagrams) turn(events uint32) {
 	}
 	local, err := d.sock.GetSockName()
 	d.end()
-	if err == nil && len(lost) > 0 {
+	if err == nil && len(lost) > 0 && !stuck { // or it may have come while the socket was open
 		d.s.exchange.again(lost[0], local)
 	}
 }
