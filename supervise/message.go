@@ -140,6 +140,16 @@ func (p *pieces) at(addr, count uint64) seccomp.Vectors {
 	return v
 }
 
+// messageFlags returns the flags of sendmsg(2), recvmsg(2) and their kin, which
+// refuse one that is the kernel's own: MSG_CMSG_COMPAT.
+func messageFlags(arg uint64) (int, error) {
+	flags := int32(arg)
+	if flags < 0 {
+		return 0, syscall.EINVAL
+	}
+	return int(flags), nil
+}
+
 // headers reads an array of struct mmsghdr, up to the first that is not as it has
 // to be. The error is that of the first one.
 func (c *call) headers(addr, count uint64) ([]*place, error) {

@@ -4,7 +4,6 @@ package supervise
 
 import (
 	"context"
-	"encoding/binary"
 	"syscall"
 
 	"golang.org/x/sys/unix"
@@ -164,7 +163,8 @@ func (st *stream) failure(reset error) error {
 	return err
 }
 
-// sendStream is sendmsg(2) and sendto(2) on TCP. An address is not looked at.
+// sendStream is sendmsg(2) and sendto(2) on TCP. An address is read and not looked
+// at.
 func (c *call) sendStream(p *place, flags int) (int64, error) {
 	st := c.stream()
 	if st == nil {
@@ -173,10 +173,8 @@ func (c *call) sendStream(p *place, flags int) (int64, error) {
 	if flags&(unix.MSG_OOB|unix.MSG_FASTOPEN) != 0 {
 		return 0, syscall.EOPNOTSUPP // of the latter Linux says so where tcp_fastopen is off
 	}
-	if p.controlRoom > 0 {
-		if err := c.checkControl(st, p); err != nil {
-			return 0, err
-		}
+	if err := c.checkParts(st, p); err != nil {
+		return 0, err
 	}
 	if st.unconnected() {
 		return 0, c.unsendable(flags)
@@ -189,9 +187,18 @@ func (c *call) sendStream(p *place, flags int) (int64, error) {
 	return n, err
 }
 
-// checkControl refuses the control messages that TCP does not take. Those that it
-// takes have no effect.
-func (c *call) checkControl(st *stream, p *place) error {
+// checkParts refuses an address that cannot be read and the control messages that
+// TCP does not take. Those that it takes have no effect.
+func (c *call) checkParts(st *stream, p *place) error {
+	var name [mostSockaddr]byte
+	if p.name != 0 {
+		if err := c.read(p.name, name[:p.nameRoom]); err != nil {
+			return err
+		}
+	}
+	if p.controlRoom == 0 {
+		return nil
+	}
 	if p.controlRoom > mostAncillary {
 		return syscall.ENOBUFS
 	}
@@ -210,6 +217,10 @@ func (c *call) checkControl(st *stream, p *place) error {
 	return nil // the rest is about sending nothing
 }
 
+// partOfPage are the bits of a length that are not whole pages: of a part
+// that cannot be read to its end TCP sends no piece of a page.
+const partOfPage = 4<<10 - 1
+
 // send sends until all is sent.
 func (t *transfer) send() error {
 	b := largeBuffers.Get().(*[largeBuffer]byte)
@@ -218,7 +229,10 @@ func (t *transfer) send() error {
 	for t.done < size {
 		part := b[:min(size-t.done, len(b))]
 		n, err := after(t.p.data, t.done).Gather(int(t.c.n.TID), part)
-		if err != nil && n == 0 {
+		if err != nil {
+			n &^= partOfPage
+		}
+		if n == 0 {
 			return syscall.EFAULT
 		}
 		n, err = unix.SendmsgN(t.c.dup, part[:n], nil, nil, unix.MSG_DONTWAIT|unix.MSG_NOSIGNAL)
@@ -247,63 +261,4 @@ func (c *call) unsendable(flags int) error {
 		}
 	}
 	return syscall.EPIPE
-}
-
-// receiveStreams is recvmmsg(2) on TCP.
-func (c *call) receiveStreams() (int64, error) {
-	return c.batch(unix.EPOLLIN|unix.EPOLLRDHUP, unix.SO_RCVTIMEO, (*transfer).receive)
-}
-
-// sendStreams is sendmmsg(2) on TCP.
-func (c *call) sendStreams() (int64, error) {
-	return c.batch(unix.EPOLLOUT, unix.SO_SNDTIMEO, (*transfer).send)
-}
-
-// batch does a transfer for each of the messages of recvmmsg(2) or sendmmsg(2).
-// That is so rare on TCP that it need not be quick.
-func (c *call) batch(events uint32, option int, do func(*transfer) error) (int64, error) {
-	st, flags := c.stream(), int(int32(c.arg(3)))
-	if st == nil {
-		return 0, errNative
-	}
-	places, err := c.headers(c.arg(1), c.arg(2))
-	if err != nil {
-		return 0, err
-	}
-	if st.unconnected() {
-		return c.unconnectedBatch(st, flags, option)
-	}
-	patient := flags&unix.MSG_DONTWAIT == 0 && !c.nonblocking()
-	return c.wait(func(ctx context.Context) (int64, error) {
-		bound, cancel, ended := c.bounded(ctx, option)
-		defer cancel()
-		for i, p := range places {
-			t := &transfer{c: c, st: st, p: p, flags: flags}
-			err := do(t)
-			for err == syscall.EAGAIN && patient && t.done == 0 {
-				if c.s.exchange.await(bound, c.s, c.dup, events) != nil {
-					return partly(i, ended())
-				}
-				err = do(t)
-			}
-			if _, err := t.result(err); err != nil {
-				return partly(i, err)
-			}
-			if err := c.write(p.transfer, binary.NativeEndian.AppendUint32(nil, uint32(t.done))); err != nil {
-				return partly(i, err)
-			}
-			patient = patient && flags&unix.MSG_WAITFORONE == 0
-		}
-		return int64(len(places)), nil
-	})
-}
-
-// unconnectedBatch is what batch gives without a connection.
-func (c *call) unconnectedBatch(st *stream, flags, option int) (int64, error) {
-	if option == unix.SO_SNDTIMEO {
-		return 0, c.unsendable(flags)
-	}
-	var b [1]byte
-	_, err := st.sock.RecvInto(b[:], sockets.MSG_DONTWAIT)
-	return 0, err
 }

@@ -9,10 +9,14 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/userstack/userstack/stack/sockets"
+	"github.com/userstack/userstack/supervise/internal/seccomp"
 )
 
 // mostOption bounds the value of an option, in bytes.
 const mostOption = 64 << 10
+
+// intSize is sizeof(int), which is the size of most options' values.
+const intSize = 4
 
 // setsockopt is setsockopt(2).
 func (c *call) setsockopt() (int64, error) {
@@ -21,8 +25,12 @@ func (c *call) setsockopt() (int64, error) {
 		return 0, syscall.EINVAL
 	}
 	value := make([]byte, min(size, mostOption))
-	if err := c.read(c.arg(3), value); err != nil {
-		return 0, err
+	switch n, _ := seccomp.ReadMemory(int(c.n.TID), c.arg(3), value); {
+	case n == size:
+	case n < intSize:
+		return 0, syscall.EFAULT
+	default:
+		value = value[:n] // the kernel reads no more of a value than the option has
 	}
 	if d := c.datagrams(); d != nil {
 		d.flush() // datagrams sent before have what was set before

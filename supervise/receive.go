@@ -51,7 +51,11 @@ func (c *call) recvmsg() (int64, error) {
 	if err != nil {
 		return 0, err
 	}
-	return c.receive(int(int32(c.arg(2))), p)
+	flags, err := messageFlags(c.arg(2))
+	if err != nil {
+		return 0, err
+	}
+	return c.receive(flags, p)
 }
 
 func (c *call) receive(flags int, p *place) (int64, error) {
@@ -70,15 +74,14 @@ func (c *call) recvmmsg() (int64, error) {
 	if d == nil {
 		return c.receiveStreams()
 	}
-	r := &receive{c: c, d: d, flags: int(int32(c.arg(3))), many: true}
-	if c.arg(4) != 0 {
-		limit, err := c.timespec(c.arg(4))
-		if err != nil {
-			return 0, err
-		}
-		r.until = time.Now().Add(limit)
+	flags, err := messageFlags(c.arg(3))
+	if err != nil {
+		return 0, err
 	}
-	var err error
+	r := &receive{c: c, d: d, flags: flags, many: true}
+	if r.until, err = c.until(c.arg(4)); err != nil {
+		return 0, err
+	}
 	if r.to, err = c.headers(c.arg(1), c.arg(2)); err != nil {
 		return 0, err
 	}
@@ -86,6 +89,26 @@ func (c *call) recvmmsg() (int64, error) {
 		return 0, nil
 	}
 	return r.run()
+}
+
+// until returns when the time of recvmmsg(2) is over, zero for never.
+func (c *call) until(addr uint64) (time.Time, error) {
+	if addr == 0 {
+		return time.Time{}, nil
+	}
+	limit, err := c.timespec(addr)
+	return time.Now().Add(limit), err
+}
+
+// putLeft writes how much of the time of recvmmsg(2) is left, if there is a limit.
+func (c *call) putLeft(until time.Time) {
+	if until.IsZero() {
+		return
+	}
+	left := max(time.Until(until), 0)
+	b := binary.NativeEndian.AppendUint64(nil, uint64(left/time.Second))
+	b = binary.NativeEndian.AppendUint64(b, uint64(left%time.Second))
+	c.write(c.arg(4), b)
 }
 
 // timespec reads struct timespec.
@@ -204,12 +227,7 @@ func (r *receive) result(err error) (int64, error) {
 	case err != nil && errnoOf(err) != syscall.EAGAIN && err != errGone && err != errRestart:
 		r.d.err = err
 	}
-	if !r.until.IsZero() {
-		left := max(time.Until(r.until), 0)
-		b := binary.NativeEndian.AppendUint64(nil, uint64(left/time.Second))
-		b = binary.NativeEndian.AppendUint64(b, uint64(left%time.Second))
-		r.c.write(r.c.arg(4), b)
-	}
+	r.c.putLeft(r.until)
 	return int64(r.done), nil
 }
 

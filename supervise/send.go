@@ -35,7 +35,11 @@ func (c *call) sendmsg() (int64, error) {
 	if err != nil {
 		return 0, err
 	}
-	return c.send(p, int(int32(c.arg(2))))
+	flags, err := messageFlags(c.arg(2))
+	if err != nil {
+		return 0, err
+	}
+	return c.send(p, flags)
 }
 
 func (c *call) send(p *place, flags int) (int64, error) {
@@ -87,7 +91,10 @@ func (c *call) sendmmsg() (int64, error) {
 	if c.datagrams() == nil {
 		return c.sendStreams()
 	}
-	flags := int(int32(c.arg(3)))
+	flags, err := messageFlags(c.arg(3))
+	if err != nil {
+		return 0, err
+	}
 	places, err := c.headers(c.arg(1), c.arg(2))
 	if err != nil {
 		return 0, err
@@ -164,26 +171,29 @@ func (c *call) putSent(places []*place) error {
 	return nil
 }
 
-// mostMessage bounds what is read of a message, in bytes: the stack knows what is
-// too long, so that one more than any is enough.
-const mostMessage = 1<<17 - 1
+// mostMessage is how long a datagram may be before anything else about it is
+// looked at, in bytes (udp_sendmsg of Linux).
+const mostMessage = 0xffff
 
 // mostAncillary bounds the control messages of one call, in bytes, as
 // net.core.optmem_max does.
 const mostAncillary = 128 << 10
 
-// outgoing reads a message from its place; b is for its data. Errors: EFAULT;
-// EINVAL for an address or a control message that is none; ENOBUFS for too many
-// of these.
+// outgoing reads a message from its place; b is for its data. Errors: EMSGSIZE;
+// EFAULT; EINVAL for an address or a control message that is none; ENOBUFS for too
+// many of these.
 func (c *call) outgoing(p *place, b *scratch) (*sockets.Msg, error) {
-	if p.controlRoom > mostAncillary {
+	switch {
+	case p.controlRoom > mostAncillary:
 		return nil, syscall.ENOBUFS
+	case p.data.Len() > mostMessage:
+		return nil, syscall.EMSGSIZE
 	}
 	name, control := b.name[:p.nameRoom], []byte(nil)
 	if p.name == 0 {
 		name = nil
 	}
-	if p.controlRoom > 0 && p.control != 0 {
+	if p.controlRoom > 0 {
 		control = make([]byte, p.controlRoom)
 	}
 	data, err := c.readParts(p, name, control, b)
@@ -202,12 +212,7 @@ func (c *call) outgoing(p *place, b *scratch) (*sockets.Msg, error) {
 
 // readParts reads the parts of a message, in one go where that is possible.
 func (c *call) readParts(p *place, name, control []byte, b *scratch) (data []byte, err error) {
-	data = b.data[:]
-	if size := p.data.Len(); size <= len(data) {
-		data = data[:size]
-	} else {
-		data = make([]byte, min(size, mostMessage))
-	}
+	data = b.data[:p.data.Len()]
 	tid := int(c.n.TID)
 	s := []seccomp.Segment{{Addr: p.name, Data: name}, {Addr: p.control, Data: control}}
 	if len(p.data) == 1 {
