@@ -40,9 +40,9 @@ func newPing(s *settings) *cobra.Command {
 has sent as many as -c says or is interrupted; then it prints a summary. Flags and
 output are those of ping(8) of iputils.
 
-After the last request it waits for what is missing: twice the longest round trip
-so far, or the time of -W when nothing has answered yet. The exit status is 1 if
-nothing answered at all.`,
+After the last request it waits for what is missing: a second or twice the longest
+round trip so far, or the time of -W when nothing has answered yet. The exit status
+is 1 if nothing answered at all.`,
 		Example: `  userstack ping -c 3 www.demo.test
   userstack ping -c 3 -i 0.2 -6 --link netns www.demo.test
   userstack ping -c 5 -i 0.1 --impair loss=20%,delay=10ms,seed=3 10.78.0.1`,
@@ -224,7 +224,7 @@ func (t *pingTally) patience(none time.Duration) time.Duration {
 	if t.received == 0 {
 		return none
 	}
-	const leastPatience = 10 * time.Millisecond // round trips in memory are shorter than a scheduler's slice
+	const leastPatience = time.Second // the interval of iputils; round trips in memory are shorter than a scheduler's slice
 	return max(time.Duration(2*t.most*float64(time.Millisecond)), leastPatience)
 }
 
