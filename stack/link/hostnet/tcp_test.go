@@ -151,6 +151,9 @@ func TestTCPAnswerBeforeReset(t *testing.T) {
 	if _, err := io.ReadFull(inner, b); err != nil || string(b) != "go away" {
 		t.Errorf("the stack read %q, %v", b, err)
 	}
+	if _, err := io.ReadFull(outer, b[:1]); err != nil { // then the rest has come too
+		t.Error(err)
+	}
 	outer.Close() // with unread bytes: a reset
 	if _, err := inner.Read(b); !errors.Is(err, sockets.ECONNRESET) {
 		t.Errorf("then it read %v, want ECONNRESET", err)
