@@ -138,7 +138,7 @@ func (st *stream) settle(fd int) {
 		widen(fd, st.sndbuf)
 		return
 	}
-	st.phase = dead
+	st.phase = failed
 	close(st.sentAll)
 	st.far.Close() // with the filler unread, which makes it an error and not an end
 }

@@ -183,7 +183,7 @@ func (c *call) shutdownDatagram(how int) (int64, error) {
 }
 
 // stale implements kind.
-func (d *datagrams) stale() bool {
+func (d *datagrams) stale(*roll) bool {
 	if d.s.names.held(unix.SOCK_DGRAM, d.name) {
 		return false
 	}

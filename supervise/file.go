@@ -24,8 +24,9 @@ type file struct {
 // A kind is what differs between streams, datagrams and netlink.
 type kind interface {
 	// stale ends the file if the program has closed it and the kernel did not
-	// say so. It reports whether it did.
-	stale() bool
+	// say so. It reports whether it did. The roll is for those that a sweep
+	// looks at.
+	stale(*roll) bool
 	// flushed returns a channel that is closed when what the program sent
 	// before it closed the socket has been handed to the stack, nil if there
 	// is nothing to wait for.
@@ -84,6 +85,15 @@ func (r *registry) remove(f *file) bool {
 	return true
 }
 
+// rename gives a file of the registry another cookie.
+func (r *registry) rename(f *file, cookie uint64) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	delete(r.files, f.cookie)
+	f.cookie = cookie
+	r.files[cookie] = f
+}
+
 func (r *registry) all() []*file {
 	r.mu.RLock()
 	defer r.mu.RUnlock()
@@ -97,8 +107,9 @@ func (r *registry) all() []*file {
 // sweep ends the files that the program has closed unnoticed, and returns how
 // many those were.
 func (r *registry) sweep() (ended int) {
+	var roll roll
 	for _, f := range r.all() {
-		if f.kind.stale() {
+		if f.kind.stale(&roll) {
 			ended++
 		}
 	}

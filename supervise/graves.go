@@ -3,7 +3,6 @@
 package supervise
 
 import (
-	"bufio"
 	"bytes"
 	"fmt"
 	"os"
@@ -41,24 +40,43 @@ func (g *graves) watch(fd int, cookie uint64) error {
 	})
 }
 
+// A roll is the list as it was at some time, so that to look for many sockets
+// does not mean to read it for each. The zero value has not been read.
+type roll struct{ cookies map[uint64]struct{} }
+
 // open reports whether the socket with that cookie, which was put on the list,
 // is still open.
-func (g *graves) open(cookie uint64) bool {
-	list, err := os.ReadFile(fmt.Sprintf("/proc/self/fdinfo/%d", g.fd))
+func (r *roll) open(g *graves, cookie uint64) bool {
+	if _, listed := r.cookies[cookie]; listed {
+		return true
+	}
+	cookies, err := g.read() // again, since it may have been put there later
 	if err != nil {
 		return true
 	}
-	for lines := bufio.NewScanner(bytes.NewReader(list)); lines.Scan(); {
-		_, data, found := bytes.Cut(lines.Bytes(), []byte("data:"))
+	r.cookies = cookies
+	_, listed := cookies[cookie]
+	return listed
+}
+
+// read returns the list.
+func (g *graves) read() (cookies map[uint64]struct{}, err error) {
+	list, err := os.ReadFile(fmt.Sprintf("/proc/self/fdinfo/%d", g.fd))
+	if err != nil {
+		return nil, err
+	}
+	cookies = make(map[uint64]struct{})
+	for line := range bytes.Lines(list) {
+		_, data, found := bytes.Cut(line, []byte("data:"))
 		if !found {
 			continue
 		}
 		word, _, _ := bytes.Cut(bytes.TrimSpace(data), []byte(" "))
-		if n, err := strconv.ParseUint(string(word), 16, 64); err == nil && n == cookie {
-			return true
+		if n, err := strconv.ParseUint(string(word), 16, 64); err == nil {
+			cookies[n] = struct{}{}
 		}
 	}
-	return false
+	return cookies, nil
 }
 
 func (g *graves) close() {

@@ -228,9 +228,12 @@ func (c *call) handOver(st *stream, a acceptable, flags int) (int64, error) {
 	widen(a.fd, a.conn.sndbuf)
 	cookie, err := seccomp.Cookie(a.fd)
 	if err != nil {
+		unix.Close(a.fd)
 		return 0, err
 	}
+	a.conn.mu.Lock()
 	a.conn.cookie = cookie
+	a.conn.mu.Unlock()
 	unix.SetNonblock(a.fd, flags&unix.SOCK_NONBLOCK != 0)
 	if c.arg(1) != 0 {
 		peer, err := a.conn.sock.GetPeerName()
@@ -244,12 +247,26 @@ func (c *call) handOver(st *stream, a acceptable, flags int) (int64, error) {
 	}
 	n, err := c.introduce(a.conn.file, a.fd, flags)
 	if err != nil {
-		c.s.files.remove(a.conn.file)
+		if c.s.files.remove(a.conn.file) {
+			c.s.counts.closes()
+		}
 		st.giveBack(a)
 		return 0, err
 	}
+	a.conn.handed(a.fd)
 	unix.Close(a.fd)
 	return n, errLater
+}
+
+// handed notes that the program has got the connection, for which fd is a
+// descriptor of ours. It may have failed before, with nobody to watch for then.
+func (st *stream) handed(fd int) {
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	st.given = true
+	if st.phase == dead {
+		st.watchLocked(fd)
+	}
 }
 
 // anonymous is the peer's address on a connection that has ended already.

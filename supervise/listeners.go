@@ -62,7 +62,7 @@ func (l *listeners) sweep(a sockets.Sockaddr) (left bool) {
 	}
 	l.mu.Unlock()
 	for _, st := range found {
-		left = !st.stale() || left
+		left = !st.stale(new(roll)) || left
 	}
 	return left
 }

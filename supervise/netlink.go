@@ -178,7 +178,7 @@ func (n *netlink) flushLocked(fd int) {
 }
 
 // stale implements kind: a pair notices the end by itself, but not at once.
-func (n *netlink) stale() bool {
+func (n *netlink) stale(*roll) bool {
 	n.mu.Lock()
 	far := n.far
 	n.mu.Unlock()

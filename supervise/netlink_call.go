@@ -61,7 +61,7 @@ func (n *netlink) bind(c *call) (int64, error) {
 		return 0, err
 	}
 	if h := n.s.ports.holder(port); h != nil && h != n {
-		h.stale() // perhaps it has been closed
+		h.stale(nil) // perhaps it has been closed
 	}
 	n.mu.Lock()
 	defer n.mu.Unlock()

@@ -68,7 +68,7 @@ func (n *netlink) autobindLocked() {
 		process = 0
 	}
 	if h := n.s.ports.holder(uint32(process)); h != nil && h != n {
-		h.stale()
+		h.stale(nil)
 	}
 	n.client.PortID, n.bound = n.s.ports.take(n, 0, uint32(process))
 }

@@ -323,16 +323,40 @@ func (st *stream) reset(cause error) {
 	<-st.sentAll // nobody reads from the program any more
 	st.poke()
 	raised := st.unread()
+	st.bury()
 	st.far.Close()
 	st.mu.Lock()
 	st.raised = raised
 	st.mu.Unlock()
 }
 
+// bury lets a sweep find out when the program closes a socket from accept, once
+// our end of it is closed.
+func (st *stream) bury() {
+	st.mu.Lock()
+	known := !st.given || st.watched || st.name != "" // see handOver and stale
+	st.mu.Unlock()
+	if known {
+		return
+	}
+	fd, err := st.find()
+	if err != nil {
+		st.end() // nobody has it any more
+		return
+	}
+	defer unix.Close(fd)
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	st.watchLocked(fd)
+}
+
 // poke makes sure that there is something unread in our end, because only then
 // does closing it tell the program of a reset.
 func (st *stream) poke() {
-	if st.unread() {
+	st.mu.Lock()
+	given := st.given
+	st.mu.Unlock()
+	if !given || st.unread() {
 		return
 	}
 	fd, err := st.find()

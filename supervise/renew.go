@@ -40,25 +40,24 @@ func (c *call) renew(st *stream) error {
 		return err
 	}
 	c.deaf = true
-	unix.Close(c.dup)
+	defer unix.Close(c.dup) // last: its name must not seem free before
 	c.dup = fd
-	c.s.files.remove(st.file)
 	st.mu.Lock()
 	defer st.mu.Unlock()
-	st.cookie, st.name, st.far, st.phase = cookie, name, nil, fresh
+	c.s.files.rename(st.file, cookie)
+	st.name, st.far, st.phase = name, nil, fresh
 	st.filler, st.shut, st.eof, st.watched, st.err = 0, 0, false, false, nil
 	st.sendErr, st.inEnded, st.raised = nil, false, false
 	st.sentAll = make(chan struct{})
-	c.s.files.add(st.file)
 	return nil
 }
 
-// spent reports whether the program's socket has been connected, in vain or to a
-// connection that failed, or has listened and was shut down.
+// spent reports whether the program's socket has been connected in vain, or has
+// listened and was shut down.
 func (st *stream) spent() bool {
 	st.mu.Lock()
 	defer st.mu.Unlock()
-	return st.phase == dead && st.name != "" || st.phase == fresh && st.shut != 0
+	return st.phase == failed || st.phase == fresh && st.shut != 0
 }
 
 // closesOnExec reports whether a descriptor of a thread has FD_CLOEXEC.

@@ -27,9 +27,7 @@ func (c *call) shutdown() (int64, error) {
 		return 0, st.shutUnconnectedLocked(c.dup, how)
 	}
 	st.shut |= []shut{unix.SHUT_RD: shutRead, unix.SHUT_WR: shutWrite, unix.SHUT_RDWR: shutRead | shutWrite}[how]
-	if !st.watched {
-		st.watched = st.s.graves.watch(c.dup, st.cookie) == nil
-	}
+	st.watchLocked(c.dup)
 	if _, err := st.sock.GetPeerName(); errnoOf(err) == syscall.ENOTCONN {
 		unix.Shutdown(c.dup, how)
 		return 0, err // both directions have ended

@@ -27,6 +27,7 @@ type stream struct {
 	filler  int                // bytes in front of what the program has sent: see fill
 	shut    shut               // what the program has shut
 	eof     bool               // the peer sends no more
+	given   bool               // the program has it, as one from accept has not at first
 	watched bool               // the graves have it
 	sendErr error              // why the stack took no more
 	inEnded bool               // inward has ended, without an error
@@ -51,7 +52,8 @@ const (
 	listening
 	connecting // without blocking: the program may poll for the end
 	connected
-	dead // a connection attempt failed, or everything ended
+	failed // an attempt to connect has, of which the program has heard or will
+	dead   // the connection has failed, or everything has ended
 )
 
 // shut is a set of directions.
@@ -68,7 +70,7 @@ func newStream(f *file, flags int) (fd int, err error) {
 	if err != nil {
 		return -1, err
 	}
-	f.kind = &stream{file: f, name: name, sentAll: make(chan struct{})}
+	f.kind = &stream{file: f, name: name, given: true, sentAll: make(chan struct{})}
 	return fd, nil
 }
 
@@ -145,19 +147,39 @@ func (st *stream) startLocked() {
 	st.s.work.Go(st.inward)
 }
 
-// stale implements kind: a socket that is not connected has no peer that would
-// notice its end, so that we look whether its name is free. One that was shut
-// down in both directions looks closed to its peer already.
-func (st *stream) stale() bool {
+// stale implements kind: a socket that is not connected, or no more, has no peer
+// that would notice its end, so that we look whether its name is free, or in the
+// graves if it has none. One that was shut down in both directions looks closed
+// to its peer already.
+func (st *stream) stale(r *roll) bool {
 	st.mu.Lock()
-	unjoined, shut := st.far == nil && st.name != "", st.watched
+	name, cookie, watched := st.name, st.cookie, st.watched
+	alone := st.far == nil || st.phase == failed || st.phase == dead
 	st.mu.Unlock()
 	switch {
-	case unjoined && st.s.names.held(unix.SOCK_STREAM, st.name), shut && st.s.graves.open(st.cookie), !unjoined && !shut:
+	case alone && name != "":
+		if st.s.names.held(unix.SOCK_STREAM, name) {
+			return false
+		}
+	case !watched || r.open(&st.s.graves, cookie):
+		return false
+	}
+	st.mu.Lock()
+	renewed := st.cookie != cookie
+	st.mu.Unlock()
+	if renewed {
 		return false
 	}
 	st.end()
 	return true
+}
+
+// watchLocked has the graves tell when the program closes the socket, for which
+// fd is a descriptor.
+func (st *stream) watchLocked(fd int) {
+	if !st.watched {
+		st.watched = st.s.graves.watch(fd, st.cookie) == nil
+	}
 }
 
 // flushed implements kind.
