@@ -44,13 +44,13 @@ func (f *file) where() (tid uint32, fd int) {
 	return uint32(v >> 32), int(int32(uint32(v)))
 }
 
-// forget takes the file out of the registry and closes its Socket.
+// forget closes the file's Socket and takes the file out of the registry.
 func (f *file) forget() {
+	if f.sock != nil {
+		f.sock.Close() // first: who finds the file waits here for its port to be free
+	}
 	if f.s.files.remove(f) {
 		f.s.counts.closes()
-	}
-	if f.sock != nil {
-		f.sock.Close()
 	}
 }
 

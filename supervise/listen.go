@@ -22,7 +22,8 @@ func (c *call) listen() (int64, error) {
 	}
 	backlog := int(int32(c.arg(1)))
 	err := st.sock.Listen(backlog)
-	if errnoOf(err) == syscall.EADDRINUSE && c.s.files.sweep() > 0 {
+	if errnoOf(err) == syscall.EADDRINUSE {
+		c.s.files.sweep()
 		err = st.sock.Listen(backlog)
 	}
 	if err != nil {

@@ -94,8 +94,9 @@ func (c *call) bind() (int64, error) {
 		}
 	}
 	err = c.f.sock.Bind(a)
-	if errnoOf(err) == syscall.EADDRINUSE && c.s.files.sweep() > 0 {
-		err = c.f.sock.Bind(a) // who had the address has closed it
+	if errnoOf(err) == syscall.EADDRINUSE {
+		c.s.files.sweep()
+		err = c.f.sock.Bind(a) // who had the address may have closed it
 	}
 	return 0, err
 }

@@ -48,7 +48,7 @@ func lossyScaleOf(t testing.TB) lossyScale {
 		return lossyScale{connections: 100, seeds: 1, atOnce: 1, limit: lossyHang}
 	}
 	t.Logf("%s=1 makes this longer", lossySoak)
-	return lossyScale{connections: 100, seeds: 5, atOnce: 5, limit: lossyHang}
+	return lossyScale{connections: 100, seeds: 2, atOnce: 2, limit: lossyHang}
 }
 
 // lossyWires join our stack to another, or to a kernel. Packets are lost on their way in and on their way out.
