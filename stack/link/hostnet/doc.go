@@ -41,9 +41,10 @@
 //
 // The machine itself, by its loopback or by any other of its addresses, is
 // reached only with Config.HostLoopback, and its loopback only under the
-// gateway's addresses. Link-local destinations, cloud metadata among them, are
-// refused unless Config.Policy lets them through. Multicast and broadcast do
-// not leave.
+// gateway's addresses. Link-local destinations and the metadata servers of
+// clouds are refused unless Config.Policy lets them through. An IPv4 address that
+// is refused is refused as well by its name for NAT64, in 64:ff9b::/96. Multicast
+// and broadcast do not leave.
 //
 // # Limits
 //

@@ -5,19 +5,33 @@ import (
 	"errors"
 	"net"
 	"net/netip"
+	"slices"
 	"sync"
 	"time"
 )
 
-// errRefused is why DefaultPolicy refuses.
-var errRefused = errors.New("hostnet: link-local destinations are not forwarded (RFC 3927 section 7, RFC 4291 section 2.5.6)")
+// Why DefaultPolicy refuses.
+var (
+	errLinkLocal = errors.New("hostnet: link-local destinations are not forwarded (RFC 3927 section 7, RFC 4291 section 2.5.6)")
+	errMetadata  = errors.New("hostnet: a cloud's metadata server knows the machine's secrets")
+)
+
+// metadata are the metadata servers of clouds whose addresses are not link-local:
+// Amazon's and Google's of IPv6, and Alibaba's.
+var metadata = []netip.Addr{
+	netip.MustParseAddr("fd00:ec2::254"), netip.MustParseAddr("fd20:ce::254"), netip.MustParseAddr("100.100.100.200"),
+}
 
 // DefaultPolicy refuses link-local destinations, as a router has to: the stack
-// is not on the machine's link. The metadata servers of clouds, 169.254.169.254,
-// which hand out the machine's identity, are such. All others are let through.
+// is not on the machine's link. The metadata servers of clouds, which hand out
+// the machine's identity, are such, 169.254.169.254, and it refuses those that
+// are not. All others are let through.
 func DefaultPolicy(_ context.Context, _ string, to netip.AddrPort) error {
-	if to.Addr().IsLinkLocalUnicast() {
-		return errRefused
+	switch {
+	case to.Addr().IsLinkLocalUnicast():
+		return errLinkLocal
+	case slices.Contains(metadata, to.Addr()):
+		return errMetadata
 	}
 	return nil
 }
@@ -72,12 +86,47 @@ func (u *Uplink) judge(ctx context.Context, network string, to netip.AddrPort) (
 		}
 		return to, forward
 	}
-	if err := u.cfg.Policy(ctx, network, to); err != nil {
-		u.stats.refused.Add(1)
-		u.cfg.Logger.Debug("destination refused", "network", network, "to", to, "why", err)
+	if inner := translated(a); inner.IsValid() && !u.mayTranslate(ctx, network, netip.AddrPortFrom(inner, to.Port())) {
+		return to, prohibited
+	}
+	if !u.permits(ctx, network, to) {
 		return to, prohibited
 	}
 	return to, forward
+}
+
+// permits asks the policy.
+func (u *Uplink) permits(ctx context.Context, network string, to netip.AddrPort) bool {
+	err := u.cfg.Policy(ctx, network, to)
+	if err != nil {
+		u.stats.refused.Add(1)
+		u.cfg.Logger.Debug("destination refused", "network", network, "to", to, "why", err)
+	}
+	return err == nil
+}
+
+// nat64 has the IPv6 addresses that a translator on the way makes IPv4 ones of
+// (RFC 6052 section 2.1).
+var nat64 = netip.MustParsePrefix("64:ff9b::/96")
+
+// translated returns the IPv4 address that an IPv6 one stands for, the zero Addr
+// if it stands for none.
+func translated(a netip.Addr) netip.Addr {
+	if !nat64.Contains(a) {
+		return netip.Addr{}
+	}
+	b := a.As16()
+	return netip.AddrFrom4([4]byte(b[12:]))
+}
+
+// mayTranslate reports whether a destination may be reached by way of a
+// translator: one that may not be reached without has no other name.
+func (u *Uplink) mayTranslate(ctx context.Context, network string, to netip.AddrPort) bool {
+	a := to.Addr()
+	if !routable(a) || a.IsLoopback() || u.own.has(a) && u.cfg.HostLoopback != AccessAllowed {
+		return false
+	}
+	return u.permits(ctx, network, to)
 }
 
 // routable reports whether one host can be meant. An IPv4-mapped address on the
@@ -114,6 +163,9 @@ const (
 type ownAddrs struct {
 	mu    sync.Mutex
 	known map[netip.Addr]ownAddr
+
+	interfaces map[netip.Addr]bool // what the interfaces have
+	until      time.Time           // how long that holds
 }
 
 type ownAddr struct {
@@ -123,7 +175,8 @@ type ownAddr struct {
 
 // has reports whether packets to a stay on the machine. The kernel's routing
 // knows: the source address of what is sent to an own address is that address.
-// Connecting a UDP socket sends nothing.
+// Connecting a UDP socket sends nothing. Only of the further addresses of an
+// interface in one network the source is the first.
 func (o *ownAddrs) has(a netip.Addr) bool {
 	now := time.Now()
 	o.mu.Lock()
@@ -132,7 +185,7 @@ func (o *ownAddrs) has(a netip.Addr) bool {
 	if ok && now.Before(k.until) {
 		return k.own
 	}
-	own := a.IsLoopback() || sourceFor(a) == a
+	own := a.IsLoopback() || sourceFor(a) == a || o.ofInterfaces(now)[a]
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	if len(o.known) >= ownMax || o.known == nil {
@@ -140,6 +193,27 @@ func (o *ownAddrs) has(a netip.Addr) bool {
 	}
 	o.known[a] = ownAddr{own, now.Add(ownLife)}
 	return own
+}
+
+// ofInterfaces returns the addresses of the machine's interfaces.
+func (o *ownAddrs) ofInterfaces(now time.Time) map[netip.Addr]bool {
+	o.mu.Lock()
+	list, until := o.interfaces, o.until
+	o.mu.Unlock()
+	if now.Before(until) {
+		return list
+	}
+	list = make(map[netip.Addr]bool)
+	all, _ := net.InterfaceAddrs() // without them the routing has to do
+	for _, a := range all {
+		if p, err := netip.ParsePrefix(a.String()); err == nil {
+			list[p.Addr().Unmap()] = true
+		}
+	}
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.interfaces, o.until = list, now.Add(ownLife)
+	return list
 }
 
 // sourceFor returns the address that the machine sends from to a, or the zero

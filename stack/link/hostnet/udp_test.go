@@ -157,6 +157,11 @@ func TestPolicy(t *testing.T) {
 		{"a neighbour that does not exist", "10.0.2.77:80", open, sockets.EHOSTUNREACH},
 		{"a neighbour that does not exist, IPv6", "[fd00::77]:80", open, sockets.EHOSTUNREACH},
 		{"metadata", "169.254.169.254:80", open, sockets.EHOSTUNREACH},
+		{"metadata that is not link-local", "100.100.100.200:80", open, sockets.EHOSTUNREACH},
+		{"metadata, IPv6", "[fd00:ec2::254]:80", open, sockets.EACCES},
+		{"metadata by NAT64", "[64:ff9b::169.254.169.254]:80", open, sockets.EACCES},
+		{"loopback by NAT64", "[64:ff9b::127.0.0.1]:80", open, sockets.EACCES},
+		{"the machine's own address by NAT64", "[64:ff9b::" + lan + "]:80", none, sockets.EACCES},
 		{"forbidden", "192.0.2.77:80", closed, sockets.EHOSTUNREACH},
 		{"forbidden, IPv6", "[2001:db8::77]:80", closed, sockets.EACCES},
 	} {

@@ -18,7 +18,7 @@ import (
 )
 
 // The test binary runs once more inside a network namespace whose network is
-// known: a router, 10.77.0.1, with a smaller MTU behind it, a second, 10.99.0.2,
+// known: the machine has two addresses, 10.77.0.2 and 10.77.0.3; there is a router, 10.77.0.1, with a smaller MTU behind it, a second, 10.99.0.2,
 // and a host, 10.88.0.2, beyond. (Netstack's routers pass on IPv4 packets with a
 // time to live of 1, so that the second is who finds them.) There it makes an uplink and asks for everything that goes wrong on a
 // network; its answers are lines that TestWorld compares.
@@ -69,6 +69,8 @@ datagram of 1400 bytes to 10.88.0.2 port 9, whole: EMSGSIZE says 10.77.0.1, MTU 
 datagram to 192.0.2.1 port 9: ENETUNREACH says 10.0.2.2
 datagram to 2001:db8::1 port 9: ENETUNREACH says fd00::2
 connect to 10.88.0.2 port 9: ECONNREFUSED
+connect to 10.77.0.2 port 9: EHOSTUNREACH
+connect to 10.77.0.3 port 9: EHOSTUNREACH
 connect to fd88::2 port 9: ECONNREFUSED
 connect to 192.0.2.1 port 9: ENETUNREACH
 connect to 2001:db8::1 port 9: ENETUNREACH
@@ -88,7 +90,7 @@ func world(t *testing.T) *namespace.Namespace {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { ns.Close() })
-	dev, err := ns.OpenTUN(tun.Config{Addrs: prefixes("10.77.0.2/24", "fd77::2/64"), Routes: []tun.Route{
+	dev, err := ns.OpenTUN(tun.Config{Addrs: prefixes("10.77.0.2/24", "10.77.0.3/24", "fd77::2/64"), Routes: []tun.Route{
 		{Dst: netip.MustParsePrefix("10.88.0.0/24"), Gateway: netip.MustParseAddr("10.77.0.1")},
 		{Dst: netip.MustParsePrefix("fd88::/64"), Gateway: netip.MustParseAddr("fd77::1")},
 	}})
@@ -158,7 +160,8 @@ func inside() int {
 		fmt.Printf("datagram %v: %v\n", p, p.datagram(h))
 	}
 	for _, p := range []probe{
-		{to: "10.88.0.2", port: 9}, {to: "fd88::2", port: 9}, {to: "192.0.2.1", port: 9}, {to: "2001:db8::1", port: 9},
+		{to: "10.88.0.2", port: 9}, {to: "10.77.0.2", port: 9}, {to: "10.77.0.3", port: 9}, {to: "fd88::2", port: 9},
+		{to: "192.0.2.1", port: 9}, {to: "2001:db8::1", port: 9},
 	} {
 		fmt.Printf("connect %v: %v\n", p, p.connect(h))
 	}
