@@ -44,9 +44,11 @@ func (c *call) serve() {
 		c.finish(0, errNative)
 		return
 	}
-	if c.h.onSocket && !c.find() {
-		c.finish(0, errNative)
-		return
+	if c.h.onSocket {
+		if err := c.find(); err != nil {
+			c.finish(0, err)
+			return
+		}
 	}
 	if c.s.trace != nil {
 		c.describe()
@@ -58,11 +60,16 @@ func (c *call) serve() {
 	c.finish(c.h.run(c))
 }
 
-// find sets the socket that the call is on, and reports whether it is ours.
-func (c *call) find() bool {
+// find sets the socket that the call is on. The error is errNative if that is none
+// of ours, and ENFILE if this process has no descriptor left with which to look: the
+// kernel knows nothing good to do with a socket of ours.
+func (c *call) find() error {
 	dup, err := c.s.tasks.descriptor(c.n.TID, int(int32(c.arg(0))))
-	if err != nil {
-		return false // the kernel will say EBADF
+	switch {
+	case scarce(err):
+		return syscall.ENFILE
+	case err != nil:
+		return errNative // it will say EBADF
 	}
 	cookie, err := seccomp.Cookie(dup)
 	if err == nil {
@@ -70,11 +77,20 @@ func (c *call) find() bool {
 	}
 	if c.f == nil {
 		unix.Close(dup)
-		return false
+		return errNative
 	}
 	c.dup = dup
 	c.f.seen(c.n.TID, int(int32(c.arg(0))))
-	return true
+	return nil
+}
+
+// scarce reports whether an error may pass once something else has been given back.
+func scarce(err error) bool {
+	switch errnoOf(err) {
+	case syscall.EMFILE, syscall.ENFILE, syscall.ENOBUFS, syscall.ENOMEM:
+		return true
+	}
+	return false
 }
 
 // finish gives the answer. Of errLater it knows that there is one already, or

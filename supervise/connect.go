@@ -40,6 +40,11 @@ func (c *call) connect() (int64, error) {
 		}
 		return 0, st.establish(c.dup)
 	case syscall.EINPROGRESS, syscall.EALREADY:
+	case syscall.EISCONN:
+		if a != nil && st.unjoined() { // there was no descriptor for it
+			return 0, st.establish(c.dup)
+		}
+		return 0, err
 	default:
 		return 0, err
 	}
@@ -100,6 +105,14 @@ func (st *stream) establish(fd int) error {
 	return nil
 }
 
+// unjoined reports whether the program's socket is neither connected nor about to
+// be.
+func (st *stream) unjoined() bool {
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	return st.phase == fresh
+}
+
 // await connects the program's socket to ours before the stack's is connected,
 // and lets it become writable when that is, or fail as that does.
 func (st *stream) await(fd int) error {
@@ -108,15 +121,16 @@ func (st *stream) await(fd int) error {
 	if st.phase != fresh {
 		return nil
 	}
-	if err := st.joinLocked(fd); err != nil {
-		return err
-	}
-	st.fillLocked(fd)
-	st.phase = connecting
 	theirs, err := unix.FcntlInt(uintptr(fd), unix.F_DUPFD_CLOEXEC, 0)
 	if err != nil {
 		return err
 	}
+	if err := st.joinLocked(fd); err != nil {
+		unix.Close(theirs)
+		return err
+	}
+	st.fillLocked(fd)
+	st.phase = connecting
 	st.s.work.Go(func() {
 		defer unix.Close(theirs)
 		st.settle(theirs)

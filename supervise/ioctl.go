@@ -76,7 +76,7 @@ func (c *call) ioctl() (int64, error) {
 // onSomeSocket reports whether the call is on a socket, ours or not, and finds the
 // file if it is ours.
 func (c *call) onSomeSocket() bool {
-	if c.find() {
+	if c.find() == nil {
 		return true
 	}
 	dup, err := c.s.tasks.descriptor(c.n.TID, int(int32(c.arg(0))))

@@ -80,37 +80,50 @@ func (st *stream) offer(ctx context.Context, sock *sockets.Socket) bool {
 	st.mu.Lock()
 	child.sndbuf, child.rcvbuf = st.sndbuf, st.rcvbuf // as accept(2) has it
 	st.mu.Unlock()
+	child.mu.Lock() // the program may be quick
+	if err := st.enqueueLocked(ctx, child); err != nil {
+		child.mu.Unlock()
+		child.abort()
+		return false
+	}
+	child.startLocked()
+	child.mu.Unlock()
+	notify(st.arrived)
+	return true
+}
+
+// enqueueLocked connects a child, whose lock is held, to the program's socket, after
+// waiting for a place in its queue.
+func (st *stream) enqueueLocked(ctx context.Context, child *stream) error {
 	fd, err := unix.Socket(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, 0)
-	for err == nil {
+	for err != nil && pause(ctx, err) {
+		fd, err = unix.Socket(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, 0)
+	}
+	if err != nil {
+		return err
+	}
+	widen(fd, child.rcvbuf)
+	for {
 		st.mu.Lock()
 		if err = unix.Connect(fd, &unix.SockaddrUnix{Name: st.name}); err == nil {
 			st.waiting = append(st.waiting, child)
 		}
 		st.mu.Unlock()
-		if err != unix.EAGAIN {
-			break
+		if err == nil {
+			child.far = os.NewFile(uintptr(fd), "socket")
+			return nil
 		}
-		err = nil // the queue is full
-		select {
-		case <-st.taken:
-		case <-ctx.Done():
-			err = ctx.Err()
+		if err == unix.EAGAIN { // the queue is full
+			select {
+			case <-st.taken:
+				continue
+			case <-ctx.Done():
+				err = ctx.Err()
+			}
 		}
+		unix.Close(fd)
+		return err
 	}
-	if err != nil {
-		if fd >= 0 {
-			unix.Close(fd)
-		}
-		child.abort()
-		return false
-	}
-	widen(fd, child.rcvbuf)
-	child.mu.Lock()
-	child.far = os.NewFile(uintptr(fd), "socket")
-	child.startLocked()
-	child.mu.Unlock()
-	notify(st.arrived)
-	return true
 }
 
 // notify wakes one that waits for ch, now or next.

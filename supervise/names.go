@@ -20,6 +20,9 @@ type names struct {
 
 	mu       sync.Mutex // one join at a time
 	listener int        // what the program's sockets are connected to
+
+	spareMu sync.Mutex
+	spare   int // a descriptor to do without when there is no other: see sparing
 }
 
 func newNames() (*names, error) {
@@ -27,7 +30,7 @@ func newNames() (*names, error) {
 	if err != nil {
 		return nil, os.NewSyscallError("socket", err)
 	}
-	n := &names{prefix: "@us" + rand.Text() + "-", listener: fd}
+	n := &names{prefix: "@us" + rand.Text() + "-", listener: fd, spare: -1}
 	if err := unix.Bind(fd, &unix.SockaddrUnix{Name: n.prefix}); err != nil {
 		unix.Close(fd)
 		return nil, os.NewSyscallError("bind", err)
@@ -36,10 +39,52 @@ func newNames() (*names, error) {
 		unix.Close(fd)
 		return nil, os.NewSyscallError("listen", err)
 	}
+	n.save()
 	return n, nil
 }
 
-func (n *names) close() { unix.Close(n.listener) }
+func (n *names) close() {
+	unix.Close(n.listener)
+	if n.spare >= 0 {
+		unix.Close(n.spare)
+	}
+}
+
+// save puts a descriptor aside, and reports whether there is one.
+func (n *names) save() bool {
+	n.spareMu.Lock()
+	defer n.spareMu.Unlock()
+	return n.saveLocked()
+}
+
+func (n *names) saveLocked() bool {
+	if n.spare >= 0 {
+		return true
+	}
+	fd, err := unix.FcntlInt(uintptr(n.listener), unix.F_DUPFD_CLOEXEC, 0)
+	if err == nil {
+		n.spare = fd
+	}
+	return err == nil
+}
+
+// sparing calls f, which makes a descriptor. If there is none left, f may have the
+// one that was put aside.
+func (n *names) sparing(f func() error) error {
+	err := f()
+	if err != unix.EMFILE {
+		return err
+	}
+	n.spareMu.Lock()
+	defer n.spareMu.Unlock()
+	if n.spare < 0 {
+		return err
+	}
+	unix.Close(n.spare)
+	n.spare = -1
+	defer n.saveLocked()
+	return f()
+}
 
 // socket returns a new socket with a name of its own. typ is that of socket(2),
 // with its flags.
@@ -61,11 +106,19 @@ func (n *names) socket(typ int) (fd int, name string, err error) {
 func (n *names) join(fd int, name string) (far int, err error) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
+	if !n.save() {
+		return -1, unix.ENFILE // before anything has changed
+	}
 	if err := unix.Connect(fd, &unix.SockaddrUnix{Name: n.prefix}); err != nil {
 		return -1, err
 	}
 	for {
-		far, peer, err := unix.Accept4(n.listener, unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC)
+		var far int
+		var peer unix.Sockaddr
+		err := n.sparing(func() (err error) {
+			far, peer, err = unix.Accept4(n.listener, unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC)
+			return err
+		})
 		if err == unix.EINTR {
 			continue
 		}
@@ -81,10 +134,15 @@ func (n *names) join(fd int, name string) (far int, err error) {
 
 // held reports whether a socket of that type and name is still open somewhere.
 func (n *names) held(typ int, name string) bool {
-	fd, err := unix.Socket(unix.AF_UNIX, typ|unix.SOCK_CLOEXEC, 0)
-	if err != nil {
-		return true
-	}
-	defer unix.Close(fd)
-	return unix.Bind(fd, &unix.SockaddrUnix{Name: name}) == unix.EADDRINUSE
+	held := true
+	n.sparing(func() error {
+		fd, err := unix.Socket(unix.AF_UNIX, typ|unix.SOCK_CLOEXEC, 0)
+		if err != nil {
+			return err
+		}
+		defer unix.Close(fd)
+		held = unix.Bind(fd, &unix.SockaddrUnix{Name: name}) == unix.EADDRINUSE
+		return nil
+	})
+	return held
 }

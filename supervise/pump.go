@@ -376,9 +376,7 @@ func (st *stream) unread() bool {
 // pause waits a little after an error that may pass, and reports whether it was
 // one.
 func pause(ctx context.Context, err error) bool {
-	switch errnoOf(err) {
-	case syscall.EMFILE, syscall.ENFILE, syscall.ENOBUFS, syscall.ENOMEM, syscall.ECONNABORTED:
-	default:
+	if !scarce(err) && errnoOf(err) != syscall.ECONNABORTED {
 		return false
 	}
 	const moment = 10 * time.Millisecond

@@ -31,6 +31,9 @@ func (c *call) socket() (int64, error) {
 	sock.SetBlocking(true) // whatever the Host's default
 	f := &file{s: c.s, sock: sock}
 	fd, err := f.open(flags)
+	if scarce(err) && c.s.files.sweep() > 0 {
+		fd, err = f.open(flags)
+	}
 	if err != nil {
 		sock.Close()
 		return 0, err
