@@ -66,18 +66,8 @@ func pollFor(fd int, event int16) {
 // failed. They must not be kept until it ends.
 func TestFailedAreForgotten(t *testing.T) {
 	cmd := child(t, newHost(t), "failing")
-	in, err := cmd.StdinPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	out, err := cmd.StdoutPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	if line, err := bufio.NewReader(out).ReadString('\n'); line != "closed\n" {
+	program := begin(t, cmd.Cmd, cmd)
+	if line, err := program.out.ReadString('\n'); line != "closed\n" {
 		t.Errorf("printed %q, %v", line, err)
 	}
 	const kept = 2 // the listener, and the one that has the address
@@ -86,17 +76,8 @@ func TestFailedAreForgotten(t *testing.T) {
 	for cmd.Stats().Open > kept {
 		select {
 		case <-tick.C:
-			continue
 		case <-guard:
-			t.Errorf("%d sockets are open, want %d", cmd.Stats().Open, kept)
+			t.Fatalf("%d sockets are open, want %d", cmd.Stats().Open, kept)
 		}
-		break
-	}
-	in.Close()
-	if err := cmd.Wait(); err != nil {
-		t.Error(err)
-	}
-	if open := cmd.Stats().Open; open != 0 {
-		t.Errorf("%d sockets are open after the end", open)
 	}
 }

@@ -45,7 +45,9 @@ func (c *call) listen() (int64, error) {
 	ctx, stop := context.WithCancel(st.s.ctx)
 	st.phase, st.noMore = listening, stop
 	st.s.listeners.add(st)
-	st.taken, st.arrived = make(chan struct{}, 1), make(chan struct{}, 1)
+	if st.arrived == nil { // it has not listened before
+		st.taken, st.arrived = make(chan struct{}, 1), make(chan struct{}, 1)
+	}
 	st.s.work.Go(func() {
 		defer stop()
 		st.acceptAll(ctx)
@@ -65,7 +67,9 @@ func (st *stream) acceptAll(ctx context.Context) {
 			return
 		}
 		if !st.offer(ctx, sock) {
-			st.end()
+			if ctx.Err() == nil {
+				st.end() // the program has closed it
+			}
 			return
 		}
 	}
@@ -105,7 +109,9 @@ func (st *stream) enqueueLocked(ctx context.Context, child *stream) error {
 	widen(fd, child.rcvbuf)
 	for {
 		st.mu.Lock()
-		if err = unix.Connect(fd, &unix.SockaddrUnix{Name: st.name}); err == nil {
+		if st.phase != listening {
+			err = syscall.EINVAL
+		} else if err = unix.Connect(fd, &unix.SockaddrUnix{Name: st.name}); err == nil {
 			st.waiting = append(st.waiting, child)
 		}
 		st.mu.Unlock()
@@ -177,13 +183,10 @@ func (c *call) take(st *stream, flags int) (int64, error) {
 	st.mu.Lock()
 	if st.phase != listening {
 		st.mu.Unlock()
+		notify(st.arrived) // the next call that waits has to hear of it too
 		return 0, syscall.EINVAL
 	}
-	if len(st.waiting) == 0 {
-		st.mu.Unlock()
-		return 0, syscall.EAGAIN
-	}
-	fd, _, err := unix.Accept4(c.dup, unix.SOCK_CLOEXEC)
+	fd, err := acceptOwn(c.dup)
 	if err != nil {
 		st.mu.Unlock()
 		return 0, err
@@ -210,6 +213,29 @@ func (c *call) take(st *stream, flags int) (int64, error) {
 		return c.take(st, flags)
 	}
 	return c.handOver(st, first, flags)
+}
+
+// acceptOwn takes a connection out of the queue of a listening AF_UNIX socket that
+// this process has made. Whoever reads the socket's name in /proc/net/unix may
+// connect to it too, and is turned away. EAGAIN says that there is none.
+func acceptOwn(fd int) (int, error) {
+	for {
+		p := []unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}
+		if n, err := unix.Poll(p, 0); err == unix.EINTR {
+			continue
+		} else if n != 1 {
+			return -1, syscall.EAGAIN
+		}
+		conn, _, err := unix.Accept4(fd, unix.SOCK_CLOEXEC)
+		if err != nil {
+			return -1, err
+		}
+		peer, err := unix.GetsockoptUcred(conn, unix.SOL_SOCKET, unix.SO_PEERCRED)
+		if err == nil && peer.Pid == int32(os.Getpid()) {
+			return conn, nil
+		}
+		unix.Close(conn)
+	}
 }
 
 // An acceptable connection is one that the program may have, with its end.

@@ -44,5 +44,7 @@ func (st *stream) shutUnconnectedLocked(fd, how int) error {
 	st.s.listeners.remove(st)
 	st.phase, st.shut = fresh, shutRead|shutWrite // see spent
 	notify(st.arrived)
+	resetAll(st.waiting, st.refused)
+	st.waiting, st.refused = nil, nil
 	return unix.Shutdown(fd, unix.SHUT_RDWR)
 }

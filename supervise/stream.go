@@ -207,6 +207,11 @@ func (st *stream) end() {
 	if far != nil {
 		far.Close()
 	}
+	resetAll(waiting, refused)
+}
+
+// resetAll ends the connections of a listener that the program has not accepted.
+func resetAll(waiting []*stream, refused []acceptable) {
 	for _, w := range waiting {
 		if w != nil {
 			w.abort()
