@@ -46,6 +46,8 @@ func (f *file) where() (tid uint32, fd int) {
 
 // forget closes the file's Socket and takes the file out of the registry.
 func (f *file) forget() {
+	f.s.files.ends.begin()
+	defer f.s.files.ends.finish()
 	if f.sock != nil {
 		f.sock.Close() // first: who finds the file waits here for its port to be free
 	}
@@ -58,6 +60,7 @@ func (f *file) forget() {
 type registry struct {
 	mu    sync.RWMutex
 	files map[uint64]*file
+	ends  ends
 }
 
 func (r *registry) init() { r.files = make(map[uint64]*file) }
@@ -114,6 +117,12 @@ func (r *registry) sweep() (ended int) {
 		}
 	}
 	return ended
+}
+
+// settle sweeps, and waits until what others are ending has ended too.
+func (r *registry) settle() {
+	r.sweep()
+	r.ends.wait()
 }
 
 // drain waits until the stack has taken what the program sent, or until ctx is

@@ -23,7 +23,7 @@ func (c *call) listen() (int64, error) {
 	backlog := int(int32(c.arg(1)))
 	err := st.sock.Listen(backlog)
 	if errnoOf(err) == syscall.EADDRINUSE {
-		c.s.files.sweep()
+		c.s.files.settle()
 		err = st.sock.Listen(backlog)
 	}
 	if err != nil {

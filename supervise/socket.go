@@ -98,7 +98,7 @@ func (c *call) bind() (int64, error) {
 	}
 	err = c.f.sock.Bind(a)
 	if errnoOf(err) == syscall.EADDRINUSE {
-		c.s.files.sweep()
+		c.s.files.settle()
 		err = c.f.sock.Bind(a) // who had the address may have closed it
 	}
 	return 0, err
