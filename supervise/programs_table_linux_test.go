@@ -156,6 +156,7 @@ var programTable = []programRow{
 		},
 		server: []string{"/usr/sbin/sshd", "-D", "-e", "-f", "{dir}/sshd_config"},
 		port:   2222,
+		lacks:  "not allowed because account is locked",
 		clients: []client{
 			{
 				name: "ssh",
@@ -181,7 +182,7 @@ var programTable = []programRow{
 		name:   "iperf3",
 		needs:  []string{"iperf3"},
 		server: []string{"iperf3", "--server", "--forceflush"},
-		port:   5201,
+		says:   "Server listening",
 		clients: []client{
 			{name: "TCP", args: []string{"iperf3", "-c", "{addr}", "-n", "32M", "-J"}, want: iperfReceived},
 			{name: "TCP reverse parallel", args: []string{"iperf3", "-c", "{addr6}", "-n", "32M", "-R", "-P", "4", "-J"}, want: iperfReceived},
