@@ -41,7 +41,7 @@ const mostRecords = 2 * towardsProgram / 512
 const (
 	mostDatagram = 65535 + 64 // of the longest packet and the header of its link
 	mostControl  = 4096       // of control messages; Linux has no more for a datagram
-	stampSize    = 64         // of the kernel's time in a control buffer
+	stampSize    = 32         // of the kernel's time in a control buffer, which has no room for descriptors
 )
 
 // A scratch is memory for one datagram.

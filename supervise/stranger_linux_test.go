@@ -19,6 +19,7 @@ import (
 func init() {
 	children["strangers"] = strangersChild
 	children["stranger"] = strangerChild
+	children["smuggler"] = smugglerChild
 	children["acceptors"] = acceptorsChild
 }
 
@@ -49,21 +50,17 @@ func strangerChild(args []string) {
 	bufio.NewReader(os.Stdin).ReadString('\n')
 }
 
-// nameOf returns the name of the AF_UNIX socket with that inode
-// (proc_net(5), unix).
-func nameOf(t *testing.T, inode string) string {
-	t.Helper()
+// nameOf returns the name of the AF_UNIX socket with that inode (proc_net(5),
+// unix), or nothing.
+func nameOf(inode string) string {
 	list, err := os.ReadFile("/proc/net/unix")
-	if err != nil {
-		t.Fatal(err)
-	}
+	fatal("/proc/net/unix", err)
 	for line := range strings.Lines(string(list)) {
 		const ino, path = 6, 7
 		if f := strings.Fields(line); len(f) > path && f[ino] == inode {
 			return f[path]
 		}
 	}
-	t.Fatal("/proc/net/unix has no socket ", inode)
 	return ""
 }
 
@@ -75,7 +72,7 @@ func TestStrangers(t *testing.T) {
 	program := begin(t, strangers.Cmd, strangers)
 	inode, _ := program.out.ReadString('\n')
 	stranger := exec.Command("/proc/self/exe")
-	stranger.Args = []string{childName, "stranger", nameOf(t, strings.TrimSpace(inode))}
+	stranger.Args = []string{childName, "stranger", nameOf(strings.TrimSpace(inode))}
 	begin(t, stranger, stranger).out.ReadString('\n')
 	c, err := h.Dial("tcp", "127.0.0.1:8132")
 	if err != nil {
@@ -86,6 +83,54 @@ func TestStrangers(t *testing.T) {
 	fmt.Fprintln(program.in)
 	if got, err := program.out.ReadString('\n'); got != "from the client\n" {
 		t.Errorf("the program read %q, %v", got, err)
+	}
+}
+
+// smugglerChild sends descriptors to the AF_UNIX socket that stands for its UDP
+// socket, and receives from that by way of its supervisor.
+func smugglerChild([]string) {
+	udp, err := unix.Socket(unix.AF_INET, unix.SOCK_DGRAM, 0)
+	fatal("socket", err)
+	self := &unix.SockaddrInet4{Port: 8133, Addr: [4]byte{127, 0, 0, 1}}
+	fatal("bind", unix.Bind(udp, self))
+	var stat unix.Stat_t
+	fatal("fstat", unix.Fstat(udp, &stat))
+	name := nameOf(fmt.Sprint(stat.Ino))
+	sender, err := unix.Socket(unix.AF_UNIX, unix.SOCK_DGRAM, 0)
+	fatal("socket", err)
+	fmt.Println(name != "")
+	bufio.NewReader(os.Stdin).ReadString('\n')
+	for range 20 {
+		err := unix.Sendmsg(sender, []byte("x"), unix.UnixRights(0, 1, 2, udp), &unix.SockaddrUnix{Name: name}, 0)
+		fatal("sendmsg", err)
+		fatal("sendto", unix.Sendto(udp, []byte("x"), 0, self))
+		for range 2 {
+			pollFor(udp, unix.POLLIN)
+			_, _, err := unix.Recvfrom(udp, make([]byte, 1), unix.MSG_DONTWAIT)
+			if err == unix.EAGAIN { // it has none for us, but maybe for read(2)
+				_, err = unix.Read(udp, make([]byte, 1))
+			}
+			fatal("receive", err)
+		}
+	}
+	fmt.Println("received")
+}
+
+// TestSmuggledDescriptors has a program send descriptors to where its supervisor
+// reads datagrams. They must not pile up there.
+func TestSmuggledDescriptors(t *testing.T) {
+	cmd := child(t, newHost(t), "smuggler")
+	program := begin(t, cmd.Cmd, cmd)
+	if named, _ := program.out.ReadString('\n'); named != "true\n" {
+		t.Fatal("the program does not find the name of its socket")
+	}
+	before := openFiles(t)
+	fmt.Fprintln(program.in)
+	if line, _ := program.out.ReadString('\n'); line != "received\n" {
+		t.Errorf("the program says %q", line)
+	}
+	if after := openFiles(t); after > before+8 { // what Go's runtime and finalizers may hold
+		t.Errorf("%d descriptors are open, %d before", after, before)
 	}
 }
 
