@@ -118,9 +118,16 @@ func (n *netlink) drainLocked(fd int) (closed bool) {
 	}
 }
 
+// mostReplies is how many may wait for the program to read before requests go
+// unanswered.
+const mostReplies = 256
+
 // answerLocked sends the replies to a request.
 func (n *netlink) answerLocked(request []byte) {
 	n.autobindLocked()
+	if len(n.queue) > mostReplies {
+		return // lost, as to the kernel whose socket's buffer is full
+	}
 	replies := rtnetlink.Answer(n.s.host.Stack(), n.client, request)
 	waiting := len(n.queue) > 0
 	n.queue = append(n.queue, replies...)
