@@ -44,11 +44,17 @@ func (c *call) serve() {
 		c.finish(0, errNative)
 		return
 	}
-	if c.h.onSocket {
+	if c.h.on != anything {
 		if err := c.find(); err != nil {
 			c.finish(0, err)
 			return
 		}
+	}
+	// The thread may have been killed before we reached for its descriptors, and
+	// its number be another's.
+	if c.h.on == changed && !c.s.listener.Alive(c.n.ID) {
+		c.finish(0, errGone)
+		return
 	}
 	if c.s.trace != nil {
 		c.describe()
@@ -108,7 +114,9 @@ func (c *call) finish(value int64, err error) {
 	case err == errNative:
 		l.Continue(id)
 	case err == errRestart:
-		l.Restart(id)
+		if errors.Is(l.Restart(id), syscall.EINVAL) { // from a kernel that does not let us
+			l.Fail(id, syscall.EINTR)
+		}
 	default:
 		l.Fail(id, errno)
 	}

@@ -12,7 +12,7 @@ import (
 )
 
 // A Cmd is a program to run, or running, with the sockets of a Host. It is used
-// as an exec.Cmd is, and has that one's fields and methods.
+// as an exec.Cmd is, once, and has that one's fields and methods.
 type Cmd struct {
 	*exec.Cmd
 
@@ -71,7 +71,8 @@ func Command(host *sockets.Host, name string, arg ...string) *Cmd {
 	return &Cmd{Cmd: exec.Command(name, arg...), host: host}
 }
 
-// CommandContext is Command for a program that is killed when ctx is done.
+// CommandContext is Command for a program that is killed when ctx is done. What
+// the program has started by then goes on, and Wait waits for it.
 func CommandContext(ctx context.Context, host *sockets.Host, name string, arg ...string) *Cmd {
 	return &Cmd{Cmd: exec.CommandContext(ctx, name, arg...), host: host}
 }

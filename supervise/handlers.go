@@ -6,10 +6,19 @@ import "golang.org/x/sys/unix"
 
 // A handler answers one kind of call.
 type handler struct {
-	name     string
-	onSocket bool // its first argument is a descriptor, and what is no socket of ours is the kernel's
-	run      func(*call) (int64, error)
+	name string
+	on   subject
+	run  func(*call) (int64, error)
 }
+
+// A subject is what the first argument of a call is.
+type subject int
+
+const (
+	anything subject = iota
+	asked            // a descriptor; what is no socket of ours is the kernel's
+	changed          // the same, and the call changes something
+)
 
 // handlers are by number of the system call. What is trapped and not here runs
 // natively.
@@ -17,24 +26,24 @@ var handlers [len(handlerNumbers{})]*handler
 
 func init() {
 	for nr, h := range map[int]*handler{
-		unix.SYS_SOCKET:      {"socket", false, (*call).socket},
-		unix.SYS_CONNECT:     {"connect", true, (*call).connect},
-		unix.SYS_BIND:        {"bind", true, (*call).bind},
-		unix.SYS_LISTEN:      {"listen", true, (*call).listen},
-		unix.SYS_ACCEPT:      {"accept", true, (*call).accept},
-		unix.SYS_ACCEPT4:     {"accept4", true, (*call).accept4},
-		unix.SYS_SHUTDOWN:    {"shutdown", true, (*call).shutdown},
-		unix.SYS_GETSOCKNAME: {"getsockname", true, (*call).getsockname},
-		unix.SYS_GETPEERNAME: {"getpeername", true, (*call).getpeername},
-		unix.SYS_SETSOCKOPT:  {"setsockopt", true, (*call).setsockopt},
-		unix.SYS_GETSOCKOPT:  {"getsockopt", true, (*call).getsockopt},
-		unix.SYS_SENDTO:      {"sendto", true, (*call).sendto},
-		unix.SYS_RECVFROM:    {"recvfrom", true, (*call).recvfrom},
-		unix.SYS_SENDMSG:     {"sendmsg", true, (*call).sendmsg},
-		unix.SYS_RECVMSG:     {"recvmsg", true, (*call).recvmsg},
-		unix.SYS_SENDMMSG:    {"sendmmsg", true, (*call).sendmmsg},
-		unix.SYS_RECVMMSG:    {"recvmmsg", true, (*call).recvmmsg},
-		unix.SYS_IOCTL:       {"ioctl", false, (*call).ioctl},
+		unix.SYS_SOCKET:      {"socket", anything, (*call).socket},
+		unix.SYS_CONNECT:     {"connect", changed, (*call).connect},
+		unix.SYS_BIND:        {"bind", changed, (*call).bind},
+		unix.SYS_LISTEN:      {"listen", changed, (*call).listen},
+		unix.SYS_ACCEPT:      {"accept", changed, (*call).accept},
+		unix.SYS_ACCEPT4:     {"accept4", changed, (*call).accept4},
+		unix.SYS_SHUTDOWN:    {"shutdown", changed, (*call).shutdown},
+		unix.SYS_GETSOCKNAME: {"getsockname", asked, (*call).getsockname},
+		unix.SYS_GETPEERNAME: {"getpeername", asked, (*call).getpeername},
+		unix.SYS_SETSOCKOPT:  {"setsockopt", changed, (*call).setsockopt},
+		unix.SYS_GETSOCKOPT:  {"getsockopt", asked, (*call).getsockopt},
+		unix.SYS_SENDTO:      {"sendto", changed, (*call).sendto},
+		unix.SYS_RECVFROM:    {"recvfrom", changed, (*call).recvfrom},
+		unix.SYS_SENDMSG:     {"sendmsg", changed, (*call).sendmsg},
+		unix.SYS_RECVMSG:     {"recvmsg", changed, (*call).recvmsg},
+		unix.SYS_SENDMMSG:    {"sendmmsg", changed, (*call).sendmmsg},
+		unix.SYS_RECVMMSG:    {"recvmmsg", changed, (*call).recvmmsg},
+		unix.SYS_IOCTL:       {"ioctl", anything, (*call).ioctl},
 	} {
 		handlers[nr] = h
 	}

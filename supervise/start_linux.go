@@ -3,6 +3,7 @@
 package supervise
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"os/exec"
@@ -35,11 +36,11 @@ func (c *Cmd) Start() error {
 func (c *Cmd) launch(s *supervisor) error {
 	conf, err := c.confine()
 	if err != nil {
-		return err
+		return c.refuse(err)
 	}
 	st, err := newStub()
 	if err != nil {
-		return err
+		return c.refuse(err)
 	}
 	defer st.close()
 	if err := s.onParentThread(func() error { return st.start(c.Cmd, conf) }); err != nil {
@@ -82,6 +83,12 @@ func (s *supervisor) onParentThread(f func() error) error {
 		<-s.ctx.Done()
 	})
 	return <-done
+}
+
+// refuse returns an error before anything is started. exec.Cmd closes its pipes.
+func (c *Cmd) refuse(err error) error {
+	c.Err = cmp.Or(c.Err, err)
+	return c.Cmd.Start()
 }
 
 // failed ends a stub that cannot go on.

@@ -31,14 +31,15 @@ type supervisor struct {
 	exchange  exchange
 	listener  *seccomp.Listener
 
-	ctx    context.Context // done when all tasks are gone, or after close
-	cancel context.CancelFunc
-	served chan struct{} // closed when the receiver has returned
-	lost   error         // why the receiver gave up, once served is closed
-	work   crew
-	sweeps sweeper
-	counts counters
-	adopts *adopter // nil unless asked for
+	ctx     context.Context // done when all tasks are gone, or after close
+	cancel  context.CancelFunc
+	closing sync.Once
+	served  chan struct{} // closed when the receiver has returned
+	lost    error         // why the receiver gave up, once served is closed
+	work    crew
+	sweeps  sweeper
+	counts  counters
+	adopts  *adopter // nil unless asked for
 }
 
 // errGone ends what waits on behalf of tasks that are no more.
@@ -106,8 +107,10 @@ func (s *supervisor) wait() error {
 	return s.lost
 }
 
-// close ends everything at once.
-func (s *supervisor) close() {
+// close ends everything at once, and later calls wait for that.
+func (s *supervisor) close() { s.closing.Do(s.end) }
+
+func (s *supervisor) end() {
 	s.cancel()
 	if s.listener != nil {
 		s.listener.Close()

@@ -42,13 +42,14 @@ func (s *supervisor) soon() {
 	w.pending = true
 	w.timer = time.AfterFunc(sweepDelay, func() {
 		w.mu.Lock()
-		w.pending, w.born = false, 0
-		w.mu.Unlock()
-		s.files.sweep()
+		defer w.mu.Unlock()
+		if w.pending, w.born = false, 0; !w.ended {
+			s.work.Go(func() { s.files.sweep() })
+		}
 	})
 }
 
-// stop ends the sweeps. The one that runs may go on.
+// stop ends the sweeps. The supervisor's work has the one that runs.
 func (w *sweeper) stop() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
