@@ -5,23 +5,50 @@ package supervise_test
 import (
 	"bufio"
 	"fmt"
+	"io"
+	"net"
 	"os"
 	"runtime"
 	"strconv"
+	"syscall"
 
 	"golang.org/x/sys/unix"
 )
 
-func init() { children["bench"] = benchChild }
+func init() { children["bench"], children["bench-serve"] = benchChild, benchServeChild }
+
+// benchServeChild echoes what comes on any number of connections, until its
+// input ends.
+func benchServeChild([]string) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	fatal("listen", err)
+	fmt.Println(l.Addr())
+	go echoAll(l)
+	io.Copy(io.Discard, os.Stdin)
+}
+
+func echoAll(l net.Listener) {
+	for {
+		c, err := l.Accept()
+		if err != nil {
+			return
+		}
+		go func() {
+			defer c.Close()
+			io.CopyBuffer(struct{ io.Writer }{c}, struct{ io.Reader }{c}, make([]byte, 4096))
+		}()
+	}
+}
 
 // operations are what the benchmarks measure, as a program would do it: each
 // prepares itself with the arguments that follow its name and returns what does
-// the thing once. They are the same natively and under supervision.
+// the thing once. They are the same natively and under supervision. Package unix
+// would ask for SO_PROTOCOL with each address.
 var operations = map[string]func(args []string) func(){
 	"getsockname": func([]string) func() {
 		fd := newTCP()
 		return func() {
-			_, err := unix.Getsockname(fd)
+			_, err := syscall.Getsockname(fd)
 			fatal("getsockname", err)
 		}
 	},
@@ -108,30 +135,30 @@ func newTCP() int {
 	return fd
 }
 
-func listening() (fd int, at unix.Sockaddr) {
+func listening() (fd int, at syscall.Sockaddr) {
 	fd = newTCP()
-	fatal("bind", unix.Bind(fd, &unix.SockaddrInet4{Addr: [4]byte{127, 0, 0, 1}}))
+	fatal("bind", syscall.Bind(fd, &syscall.SockaddrInet4{Addr: [4]byte{127, 0, 0, 1}}))
 	fatal("listen", unix.Listen(fd, 16))
-	at, err := unix.Getsockname(fd)
+	at, err := syscall.Getsockname(fd)
 	fatal("getsockname", err)
 	return fd, at
 }
 
 // accepted is both ends of a new connection to l.
-func accepted(l int, at unix.Sockaddr) (c, s int) {
+func accepted(l int, at syscall.Sockaddr) (c, s int) {
 	c = newTCP()
-	fatal("connect", unix.Connect(c, at))
-	s, _, err := unix.Accept(l)
+	fatal("connect", syscall.Connect(c, at))
+	s, _, err := syscall.Accept(l)
 	fatal("accept", err)
 	return c, s
 }
 
 // dialed is a connection to the IPv4 address and the port of args.
 func dialed(args []string) int {
-	to := &unix.SockaddrInet4{}
+	to := &syscall.SockaddrInet4{}
 	_, err := fmt.Sscanf(args[0], "%d.%d.%d.%d:%d", &to.Addr[0], &to.Addr[1], &to.Addr[2], &to.Addr[3], &to.Port)
 	fatal("address", err)
 	fd := newTCP()
-	fatal("connect", unix.Connect(fd, to))
+	fatal("connect", syscall.Connect(fd, to))
 	return fd
 }

@@ -33,6 +33,8 @@ type program struct {
 	b   *testing.B
 	in  io.Writer
 	out *bufio.Scanner
+
+	first string // line that it printed
 }
 
 // runs starts a program under supervision on h.
@@ -45,13 +47,18 @@ func runs(b *testing.B, h *sockets.Host, args ...string) *program {
 // native starts it without.
 func native(b *testing.B, args ...string) *program {
 	b.Helper()
-	self, err := os.Executable()
-	if err != nil {
-		b.Fatal(err)
-	}
-	cmd := exec.Command(self)
-	cmd.Args = append([]string{childName, "bench"}, args...)
+	cmd := bare(b, append([]string{"bench"}, args...)...)
 	return started(b, cmd, cmd.Start, cmd.Wait)
+}
+
+// bare returns the command that runs a child natively.
+func bare(b *testing.B, args ...string) *exec.Cmd {
+	b.Helper()
+	self, err := os.Executable()
+	must(b, err)
+	cmd := exec.Command(self)
+	cmd.Args = append([]string{childName}, args...)
+	return cmd
 }
 
 func started(b *testing.B, cmd *exec.Cmd, start, wait func() error) *program {
@@ -73,8 +80,9 @@ func started(b *testing.B, cmd *exec.Cmd, start, wait func() error) *program {
 		cmd.Process.Kill()
 		wait()
 	})
-	p := &program{b, in, bufio.NewScanner(out)}
+	p := &program{b: b, in: in, out: bufio.NewScanner(out)}
 	p.line()
+	p.first = p.out.Text()
 	return p
 }
 

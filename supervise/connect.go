@@ -29,9 +29,10 @@ func (c *call) connect() (int64, error) {
 		}
 	}
 	own := c.s.listeners.sweep(a)
-	err = st.sock.Connect(a, sockets.MSG_DONTWAIT)
-	if own && errnoOf(err) == syscall.EINPROGRESS && !c.nonblocking() {
-		err = st.soon(a)
+	if own && !c.nonblocking() {
+		c.s.exchange.during(func() { err = st.soon(a) })
+	} else {
+		err = st.sock.Connect(a, sockets.MSG_DONTWAIT)
 	}
 	switch errnoOf(err) {
 	case 0:
@@ -74,13 +75,18 @@ func (c *call) connect() (int64, error) {
 // microseconds that it takes, which is less than to wait for it elsewhere does.
 func (st *stream) soon(a sockets.Sockaddr) (err error) {
 	const moment = 50 * time.Microsecond
-	for start := time.Now(); ; {
+	err = st.sock.Connect(a, sockets.MSG_DONTWAIT)
+	for start := time.Now(); pending(err) && time.Since(start) < moment; {
 		runtime.Gosched()
 		err = st.sock.Connect(a, sockets.MSG_DONTWAIT)
-		if errnoOf(err) != syscall.EALREADY || time.Since(start) > moment {
-			return err
-		}
 	}
+	return err
+}
+
+// pending reports whether an attempt to connect goes on.
+func pending(err error) bool {
+	errno := errnoOf(err)
+	return errno == syscall.EINPROGRESS || errno == syscall.EALREADY
 }
 
 // poll waits until the socket is ready for one of the events, or has failed.
@@ -154,5 +160,5 @@ func (st *stream) settle(fd int) {
 	}
 	st.phase = failed
 	close(st.sentAll)
-	st.far.Close() // with the filler unread, which makes it an error and not an end
+	st.far.close() // with the filler unread, which makes it an error and not an end
 }

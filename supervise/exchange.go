@@ -5,8 +5,11 @@ package supervise
 import (
 	"context"
 	"maps"
+	"os"
+
 	"slices"
 	"sync"
+	"syscall"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -14,7 +17,7 @@ import (
 	"github.com/userstack/userstack/stack/sockets"
 )
 
-// An exchange notices when there are datagrams to move, for all sockets of a
+// An exchange notices when there is something to move, for all sockets of a
 // program: one goroutine looks at what the stack has received and one at what
 // the program has sent. Who sends something through the stack does not wait for
 // the first of them, but looks itself (during): on the loopback a datagram has
@@ -24,18 +27,21 @@ type exchange struct {
 	err    error
 	poller *sockets.Poller // of what the stack has received
 	epoll  int             // of what the program has sent
+	wait   *os.File        // the same: a goroutine that waits for it holds no thread
 	stop   int             // an eventfd that ends the second goroutine
 
 	mu   sync.Mutex
 	last int32
 	byID map[int32]func(events uint32)
 	of   map[*sockets.Socket]*datagrams
+	turn map[*sockets.Socket]func() // of streams: something has arrived
 }
 
 // start prepares the exchange for its first socket.
 func (x *exchange) start(s *supervisor) error {
 	x.once.Do(func() {
 		x.byID, x.of = make(map[int32]func(uint32)), make(map[*sockets.Socket]*datagrams)
+		x.turn = make(map[*sockets.Socket]func())
 		if x.err = x.open(s.host); x.err != nil {
 			return
 		}
@@ -60,8 +66,11 @@ func (x *exchange) open(host *sockets.Host) (err error) {
 	if err != nil {
 		unix.Close(x.epoll)
 		unix.Close(x.stop)
+		return err
 	}
-	return err
+	unix.SetNonblock(x.epoll, true)
+	x.wait = os.NewFile(uintptr(x.epoll), "exchange")
+	return nil
 }
 
 // close ends the goroutines. No socket may be left.
@@ -84,6 +93,32 @@ func (x *exchange) add(d *datagrams) {
 	x.poller.Register(d.sock, sockets.POLLIN|sockets.EPOLLET)
 }
 
+// follow calls turn whenever something has arrived for a stream, connections
+// included: from any goroutine, from several at once, and now if something has.
+func (x *exchange) follow(sock *sockets.Socket, turn func()) {
+	x.mu.Lock()
+	x.turn[sock] = turn
+	x.mu.Unlock()
+	const events = sockets.POLLIN | sockets.EPOLLET
+	if errnoOf(x.poller.Register(sock, events)) == syscall.EEXIST { // it was connected before, in vain
+		x.poller.Modify(sock, events)
+	}
+}
+
+// leave is the opposite of follow. A closed socket the poller forgets by itself.
+func (x *exchange) leave(sock *sockets.Socket) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	delete(x.turn, sock)
+}
+
+// forget ends what number has begun.
+func (x *exchange) forget(id int32) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	delete(x.byID, id)
+}
+
 // number returns the number under which events are for fn. Numbers of
 // descriptors would not do, since they come again.
 func (x *exchange) number(fn func(events uint32)) int32 {
@@ -101,11 +136,7 @@ func (x *exchange) await(ctx context.Context, s *supervisor, fd int, events uint
 	}
 	come := make(chan struct{}, 1)
 	id := x.number(func(uint32) { notify(come) })
-	defer func() {
-		x.mu.Lock()
-		delete(x.byID, id)
-		x.mu.Unlock()
-	}()
+	defer x.forget(id)
 	err := unix.EpollCtl(x.epoll, unix.EPOLL_CTL_ADD, fd, &unix.EpollEvent{Events: events | unix.EPOLLONESHOT, Fd: id})
 	if err != nil {
 		return err
@@ -152,7 +183,8 @@ func (x *exchange) inward() {
 }
 
 // during runs send, which sends something through the stack, and passes on what
-// has arrived then.
+// has arrived then. Of streams that is nothing yet, most of the time: it takes a
+// goroutine of netstack's, for which to wait here costs more than it saves.
 func (x *exchange) during(send func()) {
 	x.poller.Hold()
 	defer x.poller.Release()
@@ -168,10 +200,13 @@ func (x *exchange) look(timeout time.Duration) error {
 	n, err := x.poller.PollInto(ready[:], timeout)
 	for _, p := range ready[:n] {
 		x.mu.Lock()
-		d := x.of[p.Sock]
+		d, turn := x.of[p.Sock], x.turn[p.Sock]
 		x.mu.Unlock()
-		if d != nil {
+		switch {
+		case d != nil:
 			d.turn(unix.EPOLLIN)
+		case turn != nil:
+			turn()
 		}
 	}
 	return err
@@ -180,18 +215,22 @@ func (x *exchange) look(timeout time.Duration) error {
 // outward passes on what the program has sent.
 func (x *exchange) outward() {
 	defer unix.Close(x.stop)
-	defer unix.Close(x.epoll)
+	defer x.wait.Close()
+	conn, err := x.wait.SyscallConn()
+	if err != nil {
+		return
+	}
 	var ready [eventsAtOnce]unix.EpollEvent
-	for {
-		n, err := unix.EpollWait(x.epoll, ready[:], -1)
-		if err != nil && err != unix.EINTR {
+	for more := true; more; {
+		n := 0
+		err := conn.Read(func(fd uintptr) bool {
+			n, _ = unix.EpollWait(int(fd), ready[:], 0)
+			return n > 0
+		})
+		if err != nil {
 			return
 		}
-		more := true
-		x.during(func() { more = x.happened(ready[:max(n, 0)]) })
-		if !more {
-			return
-		}
+		x.during(func() { more = x.happened(ready[:n]) })
 	}
 }
 

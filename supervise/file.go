@@ -78,6 +78,13 @@ func (r *registry) add(f *file) {
 	f.s.counts.opens()
 }
 
+// identify gives a file its cookie. It may end meanwhile.
+func (r *registry) identify(f *file, cookie uint64) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	f.cookie = cookie
+}
+
 func (r *registry) remove(f *file) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()

@@ -42,94 +42,126 @@ func (c *call) listen() (int64, error) {
 	if st.phase == listening {
 		return 0, nil // with another backlog
 	}
-	ctx, stop := context.WithCancel(st.s.ctx)
-	st.phase, st.noMore = listening, stop
+	st.ctx, st.noMore = context.WithCancel(st.s.ctx)
+	st.phase = listening
 	st.s.listeners.add(st)
-	if st.arrived == nil { // it has not listened before
-		st.taken, st.arrived = make(chan struct{}, 1), make(chan struct{}, 1)
+	if st.came == nil { // it has not listened before
+		st.came = make(chan struct{}, 1)
 	}
-	st.s.work.Go(func() {
-		defer stop()
-		st.acceptAll(ctx)
-	})
+	st.s.exchange.follow(st.sock, st.acceptAll)
 	return 0, nil
 }
 
-// acceptAll takes connections from the stack for as long as the program
-// listens.
-func (st *stream) acceptAll(ctx context.Context) {
+// acceptAll takes what connections the stack has, and puts them into the queue of
+// the program's socket, without waiting. When that is full it keeps one.
+func (st *stream) acceptAll() {
+	st.accepting.Lock()
+	defer st.accepting.Unlock()
 	for {
-		sock, _, err := st.sock.Accept(sockets.WithContext(ctx))
-		if err != nil {
-			if pause(ctx, err) {
-				continue
-			}
+		if !st.is(listening) {
+			st.dropKeptLocked()
 			return
 		}
-		if !st.offer(ctx, sock) {
-			if ctx.Err() == nil {
-				st.end() // the program has closed it
+		child := st.kept
+		st.kept = nil
+		if child == nil {
+			sock, _, err := st.sock.Accept(sockets.MSG_DONTWAIT)
+			if err != nil {
+				st.later(err)
+				return
+			}
+			child = st.child(sock)
+		}
+		switch err := st.offer(child); {
+		case err == nil:
+		case err == unix.EAGAIN:
+			st.kept = child
+			return
+		case scarce(err):
+			st.kept = child
+			st.later(err)
+			return
+		default:
+			child.abort()
+			if st.is(listening) { // but the program has closed it
+				st.s.work.Go(st.end)
 			}
 			return
 		}
 	}
 }
 
-// offer puts a connection into the queue of the program's socket, and reports
-// whether that still listens.
-func (st *stream) offer(ctx context.Context, sock *sockets.Socket) bool {
+func (st *stream) is(p phase) bool {
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	return st.phase == p
+}
+
+// dropKeptLocked resets the connection for which there was no room.
+func (st *stream) dropKeptLocked() {
+	if st.kept != nil {
+		st.kept.abort()
+		st.kept = nil
+	}
+}
+
+// later accepts again after an error that may pass.
+func (st *stream) later(err error) {
+	if errnoOf(err) == syscall.EAGAIN {
+		return
+	}
+	st.s.work.Go(func() {
+		if pause(st.ctx, err) {
+			st.acceptAll()
+		}
+	})
+}
+
+// child returns the stream for a connection that was accepted.
+func (st *stream) child(sock *sockets.Socket) *stream {
 	sock.SetBlocking(true)
 	child := &stream{file: &file{s: st.s, sock: sock}, sentAll: make(chan struct{})}
 	child.kind = child
 	st.mu.Lock()
+	defer st.mu.Unlock()
 	child.sndbuf, child.rcvbuf = st.sndbuf, st.rcvbuf // as accept(2) has it
-	st.mu.Unlock()
-	child.mu.Lock() // the program may be quick
-	if err := st.enqueueLocked(ctx, child); err != nil {
-		child.mu.Unlock()
-		child.abort()
-		return false
-	}
-	child.startLocked()
-	child.mu.Unlock()
-	notify(st.arrived)
-	return true
+	return child
 }
 
-// enqueueLocked connects a child, whose lock is held, to the program's socket, after
-// waiting for a place in its queue.
-func (st *stream) enqueueLocked(ctx context.Context, child *stream) error {
+// offer puts a connection into the queue of the program's socket. It is EAGAIN
+// when there is no room, of which take is told.
+func (st *stream) offer(child *stream) error {
 	fd, err := unix.Socket(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, 0)
-	for err != nil && pause(ctx, err) {
-		fd, err = unix.Socket(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, 0)
-	}
 	if err != nil {
 		return err
 	}
-	widen(fd, child.rcvbuf)
-	for {
-		st.mu.Lock()
-		if st.phase != listening {
-			err = syscall.EINVAL
-		} else if err = unix.Connect(fd, &unix.SockaddrUnix{Name: st.name}); err == nil {
-			st.waiting = append(st.waiting, child)
-		}
-		st.mu.Unlock()
-		if err == nil {
-			child.far = os.NewFile(uintptr(fd), "socket")
-			return nil
-		}
-		if err == unix.EAGAIN { // the queue is full
-			select {
-			case <-st.taken:
-				continue
-			case <-ctx.Done():
-				err = ctx.Err()
-			}
-		}
+	child.mu.Lock()
+	defer child.mu.Unlock() // the program may be quick
+	st.full.Store(false)
+	if err = st.reach(fd, child); err == unix.EAGAIN {
+		st.full.Store(true)
+		err = st.reach(fd, child) // take may have made room before it could know
+	}
+	if err != nil {
 		unix.Close(fd)
 		return err
 	}
+	widen(fd, child.rcvbuf)
+	child.far = st.s.exchange.newEnd(fd, child.ready)
+	child.startLocked()
+	notify(st.came)
+	return nil
+}
+
+// reach connects fd to the program's socket, for child.
+func (st *stream) reach(fd int, child *stream) error {
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	err := unix.Connect(fd, &unix.SockaddrUnix{Name: st.name})
+	if err == nil {
+		st.waiting = append(st.waiting, child)
+	}
+	return err
 }
 
 // notify wakes one that waits for ch, now or next.
@@ -157,7 +189,12 @@ func (c *call) acceptWith(flags int) (int64, error) {
 	if st == nil {
 		return 0, syscall.EOPNOTSUPP
 	}
-	if n, err := c.take(st, flags); err != syscall.EAGAIN || c.nonblocking() {
+	n, err := c.take(st, flags)
+	if err == syscall.EAGAIN {
+		st.acceptAll() // the exchange may not have heard of it yet
+		n, err = c.take(st, flags)
+	}
+	if err != syscall.EAGAIN || c.nonblocking() {
 		return n, err
 	}
 	return c.wait(func(ctx context.Context) (int64, error) {
@@ -169,7 +206,7 @@ func (c *call) acceptWith(flags int) (int64, error) {
 				return n, err
 			}
 			select {
-			case <-st.arrived:
+			case <-st.came:
 			case <-bound.Done():
 				return 0, ended()
 			}
@@ -183,15 +220,15 @@ func (c *call) take(st *stream, flags int) (int64, error) {
 	st.mu.Lock()
 	if st.phase != listening {
 		st.mu.Unlock()
-		notify(st.arrived) // the next call that waits has to hear of it too
+		notify(st.came) // the next call that waits has to hear of it too
 		return 0, syscall.EINVAL
 	}
-	fd, err := acceptOwn(c.dup)
+	fd, err := acceptOwn(c.dup, flags&unix.SOCK_NONBLOCK)
 	if err != nil {
 		st.mu.Unlock()
 		return 0, err
 	}
-	first := acceptable{st.waiting[0], fd}
+	first := acceptable{st.waiting[0], fd, flags & unix.SOCK_NONBLOCK}
 	st.waiting = st.waiting[1:]
 	if len(st.refused) > 0 {
 		if first.conn != nil {
@@ -204,9 +241,11 @@ func (c *call) take(st *stream, flags int) (int64, error) {
 	}
 	more := len(st.waiting) > 0
 	st.mu.Unlock()
-	notify(st.taken)
+	if st.full.Load() {
+		st.acceptAll()
+	}
 	if more {
-		notify(st.arrived)
+		notify(st.came)
 	}
 	if first.conn == nil { // it stood for one that was taken before it came up
 		unix.Close(first.fd)
@@ -217,8 +256,9 @@ func (c *call) take(st *stream, flags int) (int64, error) {
 
 // acceptOwn takes a connection out of the queue of a listening AF_UNIX socket that
 // this process has made. Whoever reads the socket's name in /proc/net/unix may
-// connect to it too, and is turned away. EAGAIN says that there is none.
-func acceptOwn(fd int) (int, error) {
+// connect to it too, and is turned away. EAGAIN says that there is none. The flags
+// are those of accept4(2).
+func acceptOwn(fd, flags int) (int, error) {
 	for {
 		p := []unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}
 		if n, err := unix.Poll(p, 0); err == unix.EINTR {
@@ -226,7 +266,7 @@ func acceptOwn(fd int) (int, error) {
 		} else if n != 1 {
 			return -1, syscall.EAGAIN
 		}
-		conn, _, err := unix.Accept4(fd, unix.SOCK_CLOEXEC)
+		conn, _, err := unix.Accept4(fd, unix.SOCK_CLOEXEC|flags)
 		if err != nil {
 			return -1, err
 		}
@@ -240,8 +280,9 @@ func acceptOwn(fd int) (int, error) {
 
 // An acceptable connection is one that the program may have, with its end.
 type acceptable struct {
-	conn *stream
-	fd   int
+	conn  *stream
+	fd    int
+	flags int // SOCK_NONBLOCK, if fd has it
 }
 
 // giveBack keeps a connection that the program could not take for its next call,
@@ -255,7 +296,7 @@ func (st *stream) giveBack(a acceptable) {
 		if err = unix.Connect(fd, &unix.SockaddrUnix{Name: st.name}); err == nil {
 			st.refused = append([]acceptable{a}, st.refused...)
 			st.waiting = append(st.waiting, nil)
-			notify(st.arrived)
+			notify(st.came)
 			return
 		}
 	}
@@ -272,9 +313,12 @@ func (c *call) handOver(st *stream, a acceptable, flags int) (int64, error) {
 		return 0, err
 	}
 	a.conn.mu.Lock()
-	a.conn.cookie = cookie
+	c.s.files.identify(a.conn.file, cookie)
 	a.conn.mu.Unlock()
-	unix.SetNonblock(a.fd, flags&unix.SOCK_NONBLOCK != 0)
+	if a.flags != flags&unix.SOCK_NONBLOCK { // it was accepted for another call
+		unix.SetNonblock(a.fd, a.flags == 0)
+		a.flags ^= unix.SOCK_NONBLOCK
+	}
 	if c.arg(1) != 0 {
 		peer, err := a.conn.sock.GetPeerName()
 		if err != nil {

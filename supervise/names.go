@@ -23,6 +23,9 @@ type names struct {
 
 	spareMu sync.Mutex
 	spare   int // a descriptor to do without when there is no other: see sparing
+
+	scratching sync.Mutex
+	scratch    map[int]int // by type: a socket without a name
 }
 
 func newNames() (*names, error) {
@@ -30,7 +33,7 @@ func newNames() (*names, error) {
 	if err != nil {
 		return nil, os.NewSyscallError("socket", err)
 	}
-	n := &names{prefix: "@us" + rand.Text() + "-", listener: fd, spare: -1}
+	n := &names{prefix: "@us" + rand.Text() + "-", listener: fd, spare: -1, scratch: make(map[int]int)}
 	if err := unix.Bind(fd, &unix.SockaddrUnix{Name: n.prefix}); err != nil {
 		unix.Close(fd)
 		return nil, os.NewSyscallError("bind", err)
@@ -45,6 +48,9 @@ func newNames() (*names, error) {
 
 func (n *names) close() {
 	unix.Close(n.listener)
+	for _, fd := range n.scratch {
+		unix.Close(fd)
+	}
 	if n.spare >= 0 {
 		unix.Close(n.spare)
 	}
@@ -134,14 +140,21 @@ func (n *names) join(fd int, name string) (far int, err error) {
 
 // held reports whether a socket of that type and name is still open somewhere.
 func (n *names) held(typ int, name string) bool {
+	n.scratching.Lock()
+	defer n.scratching.Unlock()
 	held := true
-	n.sparing(func() error {
-		fd, err := unix.Socket(unix.AF_UNIX, typ|unix.SOCK_CLOEXEC, 0)
-		if err != nil {
-			return err
+	n.sparing(func() (err error) {
+		fd, known := n.scratch[typ]
+		if !known {
+			if fd, err = unix.Socket(unix.AF_UNIX, typ|unix.SOCK_CLOEXEC, 0); err != nil {
+				return err
+			}
+			n.scratch[typ] = fd
 		}
-		defer unix.Close(fd)
-		held = unix.Bind(fd, &unix.SockaddrUnix{Name: name}) == unix.EADDRINUSE
+		if held = unix.Bind(fd, &unix.SockaddrUnix{Name: name}) == unix.EADDRINUSE; !held { // else it can try another one
+			delete(n.scratch, typ)
+			unix.Close(fd)
+		}
 		return nil
 	})
 	return held

@@ -48,6 +48,8 @@ func (c *call) renew(st *stream) error {
 	st.name, st.far, st.phase = name, nil, fresh
 	st.filler, st.shut, st.eof, st.watched, st.err = 0, 0, false, false, nil
 	st.sendErr, st.inEnded, st.raised = nil, false, false
+	st.out.set(unused)
+	st.in.set(unused)
 	st.sentAll = make(chan struct{})
 	return nil
 }

@@ -43,7 +43,8 @@ func (st *stream) shutUnconnectedLocked(fd, how int) error {
 	st.noMore()
 	st.s.listeners.remove(st)
 	st.phase, st.shut = fresh, shutRead|shutWrite // see spent
-	notify(st.arrived)
+	notify(st.came)
+	st.s.work.Go(st.acceptAll) // which drops what it keeps
 	resetAll(st.waiting, st.refused)
 	st.waiting, st.refused = nil, nil
 	return unix.Shutdown(fd, unix.SHUT_RDWR)

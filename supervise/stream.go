@@ -4,8 +4,8 @@ package supervise
 
 import (
 	"context"
-	"os"
 	"sync"
+	"sync/atomic"
 
 	"golang.org/x/sys/unix"
 
@@ -16,14 +16,14 @@ import (
 // unconnected at first and so as unusable as a fresh TCP socket. Listening, it
 // really listens, and we connect to it once for each connection that the stack
 // accepts. Connecting, it is connected to a socket of ours, far, between which
-// and the Socket two goroutines move the bytes.
+// and the Socket the bytes are moved.
 type stream struct {
 	*file
 	name string // of the program's socket; "" if it came from accept
 
 	mu      sync.Mutex
 	phase   phase
-	far     *os.File           // our end, once there is one
+	far     *end               // ours, once there is one
 	filler  int                // bytes in front of what the program has sent: see fill
 	shut    shut               // what the program has shut
 	eof     bool               // the peer sends no more
@@ -37,10 +37,15 @@ type stream struct {
 	raised  bool               // the program's socket has been given that error
 	waiting []*stream          // of a listener: connections that its native queue holds, nil for one in refused
 	refused []acceptable       // of a listener: connections that the program had no room for
-	taken   chan struct{}      // of a listener: a place in the queue may have become free
-	arrived chan struct{}      // of a listener: a connection may have come
+	came    chan struct{}      // of a listener: a connection may have come
+	ctx     context.Context    // of a listener: done when it accepts no more
 	noMore  context.CancelFunc // of a listener: stops to accept
 
+	full      atomic.Bool // of a listener: kept waits for room in the native queue
+	accepting sync.Mutex
+	kept      *stream // guarded by accepting
+
+	out, in direction     // from the program, and to it
 	sentAll chan struct{} // closed when nothing more comes from the program
 }
 
@@ -66,6 +71,9 @@ const (
 
 // newStream returns the program's socket for f.
 func newStream(f *file, flags int) (fd int, err error) {
+	if err := f.s.exchange.start(f.s); err != nil {
+		return -1, err
+	}
 	fd, name, err := f.s.names.socket(unix.SOCK_STREAM | flags)
 	if err != nil {
 		return -1, err
@@ -88,7 +96,7 @@ func (st *stream) joinLocked(fd int) error {
 		return err
 	}
 	widen(far, st.rcvbuf)
-	st.far = os.NewFile(uintptr(far), "socket")
+	st.far = st.s.exchange.newEnd(far, st.ready)
 	return nil
 }
 
@@ -138,13 +146,6 @@ func (st *stream) fillLocked(fd int) {
 		}
 		st.filler += n
 	}
-}
-
-// startLocked begins to move bytes. fd is a descriptor of the program's socket.
-func (st *stream) startLocked() {
-	st.phase = connected
-	st.s.work.Go(st.outward)
-	st.s.work.Go(st.inward)
 }
 
 // stale implements kind: a socket that is not connected, or no more, has no peer
@@ -203,9 +204,14 @@ func (st *stream) end() {
 		stop()
 		st.s.listeners.remove(st)
 	}
+	st.s.exchange.leave(st.sock)
 	st.forget()
+	if stop != nil {
+		st.acceptAll() // which drops what it keeps
+	}
 	if far != nil {
-		far.Close()
+		st.stopOutward()
+		far.close()
 	}
 	resetAll(waiting, refused)
 }
