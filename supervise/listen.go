@@ -157,6 +157,9 @@ func (st *stream) offer(child *stream) error {
 func (st *stream) reach(fd int, child *stream) error {
 	st.mu.Lock()
 	defer st.mu.Unlock()
+	if st.phase != listening {
+		return unix.ECONNREFUSED
+	}
 	err := unix.Connect(fd, &unix.SockaddrUnix{Name: st.name})
 	if err == nil {
 		st.waiting = append(st.waiting, child)
