@@ -173,7 +173,14 @@ func (d *description) write(r *gather, opts tcpip.WriteOptions) (int64, tcpip.Er
 	case onPacket:
 		return d.writePacket(ep, r, opts)
 	}
-	return d.writeGroup(ep, r, opts)
+	for {
+		n, terr := d.writeGroup(ep, r, opts)
+		if _, refused := terr.(*tcpip.ErrConnectionRefused); !refused {
+			return n, terr
+		}
+		// That was an ICMP error which the inbox has not taken out of the endpoint
+		// yet, and of which the ICMP tap has told already.
+	}
 }
 
 // writeGroup is the endpoint's Write, with the multicast options of the family

@@ -53,13 +53,19 @@ func (f *flow) send(p []byte, to netip.AddrPort, o outgoing) (err error) {
 	}
 	cerr := f.rawFD.Control(func(fd uintptr) {
 		f.setWhole(int(fd), o.whole)
-		err = sendmsg(int(fd), p, f.control(o), to, f.dual())
-		if isReport(err) {
-			err = sendmsg(int(fd), p, f.control(o), to, f.dual()) // that was about an earlier one
+		for range mostReports {
+			if err = sendmsg(int(fd), p, f.control(o), to, f.dual()); !isReport(err) {
+				break
+			}
 		}
 	})
 	return errors.Join(cerr, err)
 }
+
+// mostReports bounds how often a datagram is sent before an error is taken for its
+// own: earlier ones are told in its place, one for each that is put into the error
+// queue and one for each that is taken out meanwhile (sock_dequeue_err_skb).
+const mostReports = 16
 
 // isReport says whether an error of sendmsg may be one that ICMP brought and that
 // the error queue tells of too.
