@@ -164,6 +164,9 @@ func (st *stream) stale(r *roll) bool {
 		}
 	case !watched || r.open(&st.s.graves, cookie):
 		return false
+	case st.sending():
+		st.s.soon()
+		return false
 	}
 	st.mu.Lock()
 	renewed := st.cookie != cookie
@@ -173,6 +176,21 @@ func (st *stream) stale(r *roll) bool {
 	}
 	st.end()
 	return true
+}
+
+// sending reports whether what the program has sent may still be on its way to the
+// stack. That goes first, also when the program has closed the socket.
+func (st *stream) sending() bool {
+	sent := st.flushed()
+	if sent == nil {
+		return false
+	}
+	select {
+	case <-sent:
+		return false
+	default:
+		return true
+	}
 }
 
 // watchLocked has the graves tell when the program closes the socket, for which
