@@ -14,14 +14,22 @@ import (
 // their thread nor of its death, so that we have to look.
 type blocked struct {
 	mu    sync.Mutex
-	calls map[*call]context.CancelCauseFunc
+	calls map[*call]*blockedCall
 	first chan struct{} // wakes the watch
 	once  sync.Once
 }
 
+// A blockedCall is one of them.
+type blockedCall struct {
+	c      *call
+	cancel context.CancelCauseFunc
+	due    time.Time     // when it is looked at
+	pause  time.Duration // since it was
+}
+
 func (b *blocked) wake() chan struct{} {
 	b.once.Do(func() {
-		b.calls = make(map[*call]context.CancelCauseFunc)
+		b.calls = make(map[*call]*blockedCall)
 		b.first = make(chan struct{}, 1)
 	})
 	return b.first
@@ -30,12 +38,9 @@ func (b *blocked) wake() chan struct{} {
 func (b *blocked) add(c *call, cancel context.CancelCauseFunc) {
 	wake := b.wake()
 	b.mu.Lock()
-	b.calls[c] = cancel
+	b.calls[c] = &blockedCall{c: c, cancel: cancel, due: time.Now().Add(soonestLook), pause: soonestLook}
 	b.mu.Unlock()
-	select {
-	case wake <- struct{}{}:
-	default:
-	}
+	notify(wake)
 }
 
 func (b *blocked) remove(c *call) {
@@ -44,20 +49,17 @@ func (b *blocked) remove(c *call) {
 	delete(b.calls, c)
 }
 
-// look ends the calls whose thread has a signal to handle or is no more, and
-// returns how many still wait.
-func (b *blocked) look(l *seccomp.Listener) int {
-	type waiting struct {
-		c      *call
-		cancel context.CancelCauseFunc
-	}
-	b.mu.Lock()
-	all := make([]waiting, 0, len(b.calls))
-	for c, cancel := range b.calls {
-		all = append(all, waiting{c, cancel})
-	}
-	b.mu.Unlock()
-	for _, w := range all {
+// How often a waiting call is looked at: soon after it began, and ever less often,
+// since it may wait for days.
+const (
+	soonestLook = 2 * time.Millisecond
+	latestLook  = 250 * time.Millisecond
+)
+
+// look ends those of the due calls whose thread has a signal to handle or is no
+// more. It returns when the next one is due, the zero Time if none waits.
+func (b *blocked) look(l *seccomp.Listener) (next time.Time) {
+	for _, w := range b.take(time.Now(), &next) {
 		switch {
 		case !l.Alive(w.c.n.ID):
 			w.cancel(errGone)
@@ -65,15 +67,26 @@ func (b *blocked) look(l *seccomp.Listener) int {
 			w.cancel(errRestart)
 		}
 	}
-	return len(all)
+	return next
 }
 
-// How often waiting calls are looked at: soon after the last one began, and ever
-// less often, since a program may wait for days.
-const (
-	soonestLook = 2 * time.Millisecond
-	latestLook  = 250 * time.Millisecond
-)
+// take returns the calls that are due, or soon: so they come to be looked at
+// together. It sets when they are due again, and next to when the first call is.
+func (b *blocked) take(now time.Time, next *time.Time) (due []*blockedCall) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for _, w := range b.calls {
+		if w.due.Sub(now) <= w.pause/4 {
+			due = append(due, w)
+			w.pause = min(w.pause*5/4, latestLook)
+			w.due = now.Add(w.pause)
+		}
+		if next.IsZero() || w.due.Before(*next) {
+			*next = w.due
+		}
+	}
+	return due
+}
 
 // watchBlocked looks at the waiting calls until the supervisor ends. While none
 // waits it sleeps.
@@ -81,25 +94,20 @@ func (s *supervisor) watchBlocked() {
 	wake := s.blocked.wake()
 	timer := time.NewTimer(0)
 	defer timer.Stop()
-	var due time.Time // of the next look; zero when nothing waits
-	pause := soonestLook
+	var next time.Time // look; zero when nothing waits
 	for {
 		select {
 		case <-s.ctx.Done():
 			return
 		case <-wake:
-			pause = soonestLook
-			if soon := time.Now().Add(pause); due.IsZero() || soon.Before(due) {
-				due = soon
-				timer.Reset(pause)
+			if soon := time.Now().Add(soonestLook); next.IsZero() || soon.Before(next) {
+				next = soon
+				timer.Reset(soonestLook)
 			}
 		case <-timer.C:
-			due = time.Time{}
-			if s.blocked.look(s.listener) > 0 {
-				due = time.Now().Add(pause)
-				timer.Reset(pause)
+			if next = s.blocked.look(s.listener); !next.IsZero() {
+				timer.Reset(max(time.Until(next), soonestLook))
 			}
-			pause = min(pause*5/4, latestLook)
 		}
 	}
 }
