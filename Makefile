@@ -1,6 +1,6 @@
 # Every target is one line that you can type yourself; none of them holds anything else.
 
-.PHONY: test build fmt lint generate check race fuzz test-programs test-cpython test-gonet soak bench bench-wires bench-run bench-layer bench-idle bench-names
+.PHONY: test build fmt lint generate check race fuzz test-programs test-cpython test-gonet soak soak-stack soak-run bench bench-wires bench-run bench-layer bench-idle bench-names
 
 # These need only Go.
 test:     ; go test ./...
@@ -16,7 +16,9 @@ fuzz:     ; .ci/fuzz 60s
 test-programs: ; USERSTACK_PROGRAMS=all go test -count 1 -run 'TestPrograms|TestConformanceProgram' -v ./supervise
 test-cpython:  ; USERSTACK_CPYTHON=all go test -count 1 -run TestCPython -timeout 60m -v ./supervise
 test-gonet:    ; USERSTACK_GONET=1 go test -count 1 -run TestGoNet -timeout 30m -v ./supervise
-soak:     ; USERSTACK_SOAK=10m USERSTACK_REQUIRE=netns go test -run 'Soak|Lossy|Sequences' -timeout 60m -v ./testnet ./stack/sockets/internal/oracle
+soak:     soak-stack soak-run
+soak-stack: ; USERSTACK_SOAK=10m USERSTACK_REQUIRE=netns go test -run 'Soak|Lossy|Sequences' -timeout 60m -v ./testnet ./stack/sockets/internal/oracle
+soak-run: ; USERSTACK_MEGABYTES=10000 USERSTACK_CONNECTIONS=1000 USERSTACK_ROUNDS=50000 USERSTACK_CALLS=200000 USERSTACK_KILLS=1000 go test -run 'Forking|Crowd|Prefork|Descriptors|RandomCalls|ProgramKilled' -timeout 60m -v ./supervise
 bench:    bench-wires bench-run bench-layer bench-idle bench-names
 bench-wires: ; go run ./internal/benchtable -rounds 5
 bench-run:  ; go run ./internal/benchtable -pkg ./supervise -reference api -rounds 5 -bench .

@@ -131,6 +131,11 @@ func echoes(h *sockets.Host, addr string, size int) error {
 		return err
 	}
 	defer c.Close()
+	return echoed(c, size)
+}
+
+// echoed is echoes on a connection.
+func echoed(c net.Conn, size int) error {
 	want := make([]byte, size)
 	for i := range want {
 		want[i] = byte(rand.Uint32())
