@@ -139,6 +139,16 @@ func TestIsolate(t *testing.T) {
 }
 
 // TestPrivateFiles gives the program another content of a file, isolated or not.
+// TestNonDumpable wants a clear word where a process cannot be reached into.
+func TestNonDumpable(t *testing.T) {
+	if testnet.AsNobody(t) {
+		return // root may
+	}
+	if out, err := isolate(t, supervise.IsolateOff, "nondumpable"); !strings.Contains(out, "permission denied") {
+		t.Errorf("%q, %v", out, err)
+	}
+}
+
 func TestPrivateFiles(t *testing.T) {
 	requireUserNamespaces(t)
 	if testnet.AsNobody(t) && t.Failed() {

@@ -16,6 +16,9 @@ const typeFlags = unix.SOCK_NONBLOCK | unix.SOCK_CLOEXEC
 
 // socket makes a Socket and gives the program an AF_UNIX socket for it.
 func (c *call) socket() (int64, error) {
+	if !c.reachable() {
+		return 0, syscall.EACCES
+	}
 	family, protocol := sockets.Family(int32(c.arg(0))), sockets.Protocol(int32(c.arg(2)))
 	flags := int(c.arg(1)) & typeFlags
 	typ := sockets.Type(int32(c.arg(1)) &^ typeFlags)
@@ -40,6 +43,15 @@ func (c *call) socket() (int64, error) {
 	}
 	defer unix.Close(fd)
 	return c.give(f, fd, flags)
+}
+
+// reachable reports whether we may look into the process that calls. An ordinary user
+// may not into one that is not dumpable (PR_SET_DUMPABLE of prctl(2)): no later call on
+// its socket could be answered, and the kernel would do it, with errors that make no
+// sense.
+func (c *call) reachable() bool {
+	_, err := c.s.tasks.descriptor(c.n.TID, -1)
+	return err != syscall.EPERM
 }
 
 // open makes the program's end of the file.
