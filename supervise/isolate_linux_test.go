@@ -138,7 +138,6 @@ func TestIsolate(t *testing.T) {
 	}
 }
 
-// TestPrivateFiles gives the program another content of a file, isolated or not.
 // TestNonDumpable wants a clear word where a process cannot be reached into.
 func TestNonDumpable(t *testing.T) {
 	if testnet.AsNobody(t) {
@@ -149,6 +148,7 @@ func TestNonDumpable(t *testing.T) {
 	}
 }
 
+// TestPrivateFiles gives the program another content of a file, isolated or not.
 func TestPrivateFiles(t *testing.T) {
 	requireUserNamespaces(t)
 	if testnet.AsNobody(t) && t.Failed() {
