@@ -106,6 +106,7 @@ func (c *call) finish(value int64, err error) {
 		return
 	}
 	c.describeResults(value, err)
+	c.letGo()
 	l, id := c.s.listener, c.n.ID
 	errno := errnoOf(err)
 	switch {
@@ -123,12 +124,17 @@ func (c *call) finish(value int64, err error) {
 	c.release(value, err)
 }
 
-// release forgets a call that was answered.
-func (c *call) release(value int64, err error) {
+// letGo closes our descriptor of the program's socket. That comes before the answer:
+// when the program closes the socket next, that has to be its end.
+func (c *call) letGo() {
 	if c.dup >= 0 {
 		unix.Close(c.dup)
 		c.dup = -1
 	}
+}
+
+// release forgets a call that was answered.
+func (c *call) release(value int64, err error) {
 	if err == errNative {
 		c.s.counts.native.Add(1)
 		return
@@ -143,6 +149,7 @@ func (c *call) release(value int64, err error) {
 // install answers the call with a new descriptor of the program for our fd.
 func (c *call) install(fd int, flags int) (int64, error) {
 	c.describeResults(0, nil)
+	c.letGo()
 	n, err := c.s.listener.Install(c.n.ID, fd, flags&unix.SOCK_CLOEXEC != 0)
 	if err != nil {
 		return 0, err
