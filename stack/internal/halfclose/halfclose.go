@@ -1,4 +1,5 @@
-// Package halfclose keeps downloads fast after a half-close on a lossy link.
+// Package halfclose keeps downloads fast after a half-close on a lossy link, and
+// mends netstack's acknowledgements besides.
 //
 // Netstack sends selective acknowledgements (SACK, RFC 2018) in the state
 // ESTABLISHED only (transport/tcp/connect.go, sendRaw): from shutdown(SHUT_WR)
@@ -11,12 +12,21 @@
 //
 //	gv.CreateNIC(1, halfclose.New(lower))
 //
+// And it keeps two ends from waiting for each other whose windows have both
+// closed. With data on its way that the peer had no room for, netstack sends its
+// acknowledgements from behind that data, where they are out of the peer's
+// window, so that the peer drops them and never hears that ours has opened (RFC
+// 9293 section 3.10.7.4 has receivers make an exception; neither Linux nor
+// netstack does). Linux sends them with a number inside (tcp_acceptable_seq).
+//
 // # How it works
 //
 // It follows, for each connection, how far the stream has arrived and which
 // blocks have arrived beyond a gap, from the segments that pass; and it gives
 // each acknowledgement that leaves without SACK while there are such blocks the
-// option, and new checksums. In ESTABLISHED netstack leaves nothing to add.
+// option, and new checksums. In ESTABLISHED netstack leaves nothing to add. An
+// acknowledgement without data gets the number of the byte that the peer waits
+// for, while its window is closed.
 //
 // # Limits
 //
@@ -151,7 +161,8 @@ func (l *Link) WritePackets(pkts stack.PacketBufferList) (int, tcpip.Error) {
 }
 
 // complete notes what a packet of the stack says about its connection, and
-// returns a copy with SACK if it should have it, else nil.
+// returns a copy with SACK, or with another sequence number, if it should have
+// that, else nil.
 func (l *Link) complete(pkt *stack.PacketBuffer) *stack.PacketBuffer {
 	seg, ok := sentSegment(pkt)
 	if !ok {
@@ -172,14 +183,24 @@ func (l *Link) complete(pkt *stack.PacketBuffer) *stack.PacketBuffer {
 		return nil
 	}
 	blocks, n := s.acknowledge(seg.ack)
-	if n == 0 || seg.payload > 0 || hasOption(seg.options, header.TCPOptionSACK) {
+	if seg.payload > 0 {
 		return nil
 	}
-	full := addSACK(pkt, blocks[:n])
-	if full != nil {
+	var option []byte
+	if n > 0 && !hasOption(seg.options, header.TCPOptionSACK) {
+		option = sackOption(pkt, blocks[:n])
+	}
+	seq := seg.seq
+	if seg.flags&^header.TCPFlagPsh == header.TCPFlagAck {
+		seq = s.acceptable(seq)
+	}
+	if option == nil && seq == seg.seq {
+		return nil
+	}
+	if option != nil {
 		l.added.Add(1)
 	}
-	return full
+	return rewrite(pkt, seq, option)
 }
 
 // DeliverNetworkPacket implements stack.NetworkDispatcher, for the link below.
@@ -199,6 +220,12 @@ func (l *Link) note(s *stream, seg segment, pkt *stack.PacketBuffer) {
 			s.answered(seg.seq.Add(1), hasOption(seg.options, header.TCPOptionSACKPermitted))
 		}
 		return
+	}
+	switch {
+	case !seg.shut:
+		s.opened()
+	case l.intact(seg, pkt):
+		s.closed(seg.ack)
 	}
 	if seg.payload == 0 {
 		return

@@ -114,7 +114,13 @@ func (b *bench) receiveBytes(data []byte) {
 // send has the stack send a segment, and returns what reaches the link.
 func (b *bench) send(flags header.TCPFlags, ack uint32, options string, payload []byte) []byte {
 	b.t.Helper()
-	tcp := b.tcp(b.us, b.peer, header.TCPFields{SrcPort: 1000, DstPort: 80, AckNum: ack, Flags: flags}, options, payload)
+	return b.sendFields(header.TCPFields{AckNum: ack, Flags: flags}, options, payload)
+}
+
+func (b *bench) sendFields(fields header.TCPFields, options string, payload []byte) []byte {
+	b.t.Helper()
+	fields.SrcPort, fields.DstPort = 1000, 80
+	tcp := b.tcp(b.us, b.peer, fields, options, payload)
 	ip := b.ip(b.us, b.peer, len(tcp)+len(payload))
 	pkt := stack.NewPacketBuffer(stack.PacketBufferOptions{
 		ReserveHeaderBytes: len(tcp) + len(ip) + 20, Payload: buffer.MakeWithData(slices.Clone(payload)),
@@ -207,6 +213,43 @@ func TestLinkAddsSACK(t *testing.T) {
 		if got := b.Added(); got != 5 {
 			t.Errorf("Added = %d, want 5", got)
 		}
+	})
+}
+
+// TestLinkEntersClosedWindows: while the peer's window is closed, what has no data
+// must have the number of the byte that it waits for.
+func TestLinkEntersClosedWindows(t *testing.T) {
+	everyVersion(t, func(t *testing.T, b *bench) {
+		hear := func(ack uint32, window uint16, flip byte) {
+			fields := header.TCPFields{SrcPort: 80, DstPort: 1000, SeqNum: 100, AckNum: ack, Flags: header.TCPFlagAck, WindowSize: window}
+			tcp := b.tcp(b.peer, b.us, fields, timestamp, nil)
+			data := slices.Concat(b.ip(b.peer, b.us, len(tcp)), tcp)
+			data[len(data)-1] ^= flip
+			b.receiveBytes(data)
+		}
+		want := func(what string, flags header.TCPFlags, payload []byte, want uint32) {
+			t.Helper()
+			packet := b.sendFields(header.TCPFields{SeqNum: 700, AckNum: 100, Flags: flags}, timestamp, payload)
+			b.blocks(packet) // checks it
+			if got := header.TCP(packet[len(b.ip(b.us, b.peer, 0)):]).SequenceNumber(); got != want {
+				t.Errorf("%s: sequence number %d, want %d", what, got, want)
+			}
+		}
+		b.send(synACK, 100, offer, nil)
+		want("open", header.TCPFlagAck, nil, 700)
+		hear(500, 0, 1)
+		want("damaged", header.TCPFlagAck, nil, 700)
+		hear(500, 0, 0)
+		want("closed", header.TCPFlagAck, nil, 500)
+		want("data", header.TCPFlagAck, []byte("x"), 700)
+		want("FIN", header.TCPFlagAck|header.TCPFlagFin, nil, 700)
+		hear(600, 0, 0)
+		hear(500, 0, 0) // late
+		want("closed further on", header.TCPFlagAck, nil, 600)
+		hear(800, 0, 0)
+		want("all is there", header.TCPFlagAck, nil, 700)
+		hear(600, 1, 0)
+		want("open again", header.TCPFlagAck, nil, 700)
 	})
 }
 

@@ -14,6 +14,7 @@ type segment struct {
 	key      key
 	seq, ack seqnum.Value
 	flags    header.TCPFlags
+	shut     bool // the window is zero
 	options  []byte
 	payload  seqnum.Size // bytes
 	network  int         // bytes of IP header
@@ -41,6 +42,7 @@ func sentSegment(pkt *stack.PacketBuffer) (segment, bool) {
 	}
 	return segment{
 		key:     k,
+		seq:     seqnum.Value(tcp.SequenceNumber()),
 		ack:     seqnum.Value(tcp.AckNumber()),
 		flags:   tcp.Flags(),
 		options: tcp.Options(),
@@ -79,7 +81,8 @@ func receivedSegment(protocol tcpip.NetworkProtocolNumber, pkt *stack.PacketBuff
 	}
 	tcp := header.TCP(b[s.network:])
 	s.key.localPort, s.key.remotePort = tcp.DestinationPort(), tcp.SourcePort()
-	s.seq, s.flags = seqnum.Value(tcp.SequenceNumber()), tcp.Flags()
+	s.seq, s.ack, s.flags = seqnum.Value(tcp.SequenceNumber()), seqnum.Value(tcp.AckNumber()), tcp.Flags()
+	s.shut = tcp.WindowSize() == 0
 	if int(tcp.DataOffset()) < header.TCPMinimumSize || int(tcp.DataOffset()) > s.length {
 		return s, false
 	}
@@ -120,24 +123,30 @@ func hasOption(options []byte, want uint8) bool {
 	return false
 }
 
-// addSACK returns a copy of a segment without payload that has the blocks in
-// its options, or nil where there is no room.
-func addSACK(pkt *stack.PacketBuffer, blocks []header.SACKBlock) *stack.PacketBuffer {
-	link, network, tcp := pkt.LinkHeader().Slice(), pkt.NetworkHeader().Slice(), pkt.TransportHeader().Slice()
+// sackOption returns the option that tells of the blocks, as far as there is room
+// for it in the TCP header of a segment.
+func sackOption(pkt *stack.PacketBuffer, blocks []header.SACKBlock) []byte {
 	option := [header.TCPOptionsMaximumSize]byte{header.TCPOptionNOP, header.TCPOptionNOP}
 	const align = 2 // the NOPs put the blocks at a multiple of four
-	room := header.TCPHeaderMaximumSize - len(tcp)
+	room := header.TCPHeaderMaximumSize - len(pkt.TransportHeader().Slice())
 	n := header.EncodeSACKBlocks(blocks, option[align:max(align, room)])
 	if n == 0 {
 		return nil
 	}
-	n += align
-	view := buffer.NewView(len(link) + len(network) + len(tcp) + n)
-	for _, part := range [][]byte{link, network, tcp, option[:n]} {
+	return option[:align+n]
+}
+
+// rewrite returns a copy of a segment without payload that has another sequence
+// number and one more option, which may be nil.
+func rewrite(pkt *stack.PacketBuffer, seq seqnum.Value, option []byte) *stack.PacketBuffer {
+	link, network, tcp := pkt.LinkHeader().Slice(), pkt.NetworkHeader().Slice(), pkt.TransportHeader().Slice()
+	view := buffer.NewView(len(link) + len(network) + len(tcp) + len(option))
+	for _, part := range [][]byte{link, network, tcp, option} {
 		view.Write(part)
 	}
 	ip := view.AsSlice()[len(link):]
 	longer := header.TCP(ip[len(network):])
+	longer.SetSequenceNumber(uint32(seq))
 	longer.SetDataOffset(uint8(len(longer)))
 	fixLengths(pkt.NetworkProtocolNumber, ip, longer)
 

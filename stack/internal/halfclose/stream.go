@@ -36,6 +36,8 @@ type stream struct {
 	agreed bool               // both sides said in the handshake that they do SACK
 	next   seqnum.Value       // all before has arrived, or so it seems
 	blocks []header.SACKBlock // arrived beyond next, the latest first, none touching another
+	shut   bool               // the peer's window is closed
+	wants  seqnum.Value       // the byte that the peer waits for, if it is
 }
 
 // answered notes the peer's answer to our SYN: where its stream begins, and
@@ -123,4 +125,32 @@ func (s *stream) acknowledge(ack seqnum.Value) (latest [header.TCPMaxSACKBlocks]
 		n = copy(latest[:], s.blocks)
 	}
 	return latest, n
+}
+
+// closed notes that the peer takes no more than what is before a byte.
+func (s *stream) closed(wants seqnum.Value) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !s.shut || s.wants.LessThan(wants) {
+		s.shut, s.wants = true, wants
+	}
+}
+
+// opened notes that the peer's window is open.
+func (s *stream) opened() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.shut = false
+}
+
+// acceptable returns the sequence number that an acknowledgement without data
+// has to have for the peer to look at it: its own, or with a closed window that
+// of the byte that the peer waits for.
+func (s *stream) acceptable(seq seqnum.Value) seqnum.Value {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.shut && s.wants.LessThan(seq) {
+		return s.wants
+	}
+	return seq
 }
