@@ -100,15 +100,17 @@ func forkingChild(args []string) {
 		}
 	})
 	sent := sha256.New()
-	go func() {
+	var sending sync.WaitGroup
+	sending.Go(func() {
 		random := rand.NewChaCha8([32]byte{1})
 		_, err := io.CopyN(io.MultiWriter(client, sent), random, int64(megabytes)<<20)
 		fatal("send", err)
 		fatal("shutdown", client.CloseWrite())
-	}()
+	})
 	got := sha256.New()
 	_, err = io.Copy(got, server)
 	fatal("receive", err)
+	sending.Wait()
 	close(over)
 	forking.Wait()
 	if string(got.Sum(nil)) != string(sent.Sum(nil)) {
