@@ -231,6 +231,11 @@ func (c *call) take(st *stream, flags int) (int64, error) {
 		st.mu.Unlock()
 		return 0, err
 	}
+	if len(st.waiting) == 0 { // it is nobody's: this process made it, but not for this listener
+		st.mu.Unlock()
+		unix.Close(fd)
+		return 0, syscall.EAGAIN
+	}
 	first := acceptable{st.waiting[0], fd, flags & unix.SOCK_NONBLOCK}
 	st.waiting = st.waiting[1:]
 	if len(st.refused) > 0 {
