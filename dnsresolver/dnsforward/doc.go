@@ -23,8 +23,8 @@
 // TCP. Over TCP a client may ask on without waiting (RFC 7766), and gets replies as
 // they are ready.
 //
-// Refused are zone transfers and classes other than IN; other opcodes and meta types
-// are not implemented. ANY is answered as RFC 8482 says. What makes no sense is
+// Zone transfers and classes other than IN are answered REFUSED, other opcodes and meta
+// types NOTIMP. ANY is answered as RFC 8482 says. What makes no sense is
 // FORMERR, and what is no query is dropped.
 //
 // # Limits

@@ -23,7 +23,7 @@ func ExampleSocket_SetSockOptInt() {
 	// Output:
 	// <nil>
 	// setsockopt: [Errno 22] Invalid argument
-	// setsockopt: [Errno 92] Protocol not available: TCP_REPAIR is not implemented by userstack: netstack cannot save and restore a connection true
+	// setsockopt: [Errno 92] Protocol not available: TCP_REPAIR is refused by userstack: netstack cannot save and restore a connection true
 }
 
 func ExampleSocket_SetSockOpt() {

@@ -117,7 +117,7 @@ func (s *Socket) ioctlOutq(any) (any, error) {
 		return nil, EINVAL
 	}
 	return nil, &Error{Op: "ioctl", Num: ENOTTY, Err: ErrUnsupported,
-		Msg: "SIOCOUTQ is not implemented by userstack: netstack does not tell; wait with POLLOUT"}
+		Msg: "SIOCOUTQ is refused by userstack: netstack does not tell; wait with POLLOUT"}
 }
 
 func (s *Socket) ioctlNonblocking(arg any) (any, error) {

@@ -163,7 +163,7 @@ func (s *Socket) optionError(op string, o *option, num Errno) error {
 }
 
 func (o *option) refusalText() string {
-	return o.name + " is not implemented by userstack: " + o.reason
+	return o.name + " is refused by userstack: " + o.reason
 }
 
 // noSuchOption is the refusal of an option that the socket does not have. o is
@@ -178,7 +178,7 @@ func (d *description) noSuchOption(op string, level, name int, o *option) error 
 	}
 	switch {
 	case o == nil:
-		msg := fmt.Sprintf("option %d of level %d is not implemented by userstack", name, level)
+		msg := fmt.Sprintf("option %d of level %d is refused by userstack", name, level)
 		return &Error{Op: op, Num: num, Msg: msg, Err: ErrUnsupported}
 	case d.has(o) && o.reason != "":
 		return &Error{Op: op, Num: num, Msg: o.refusalText(), Err: ErrUnsupported}

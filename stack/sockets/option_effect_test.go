@@ -230,7 +230,7 @@ func TestT39Refusals(t *testing.T) {
 				label = row.Label
 			}
 		}
-		if !errors.Is(err, sockets.ErrUnsupported) || !bytes.Contains([]byte(err.Error()), []byte(label+" is not implemented by userstack")) {
+		if !errors.Is(err, sockets.ErrUnsupported) || !bytes.Contains([]byte(err.Error()), []byte(label+" is refused by userstack")) {
 			t.Errorf("%v does not say that userstack lacks %s", err, label)
 		}
 	}

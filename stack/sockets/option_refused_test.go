@@ -40,7 +40,7 @@ func TestRefusedOptions(t *testing.T) {
 }
 
 // inUserstack is what sets our refusals apart from Linux's.
-const inUserstack = " is not implemented by userstack: "
+const inUserstack = " is refused by userstack: "
 
 func inWords(err error) bool { return err != nil && strings.Contains(err.Error(), inUserstack) }
 
@@ -78,7 +78,7 @@ func TestRefusalsInWords(t *testing.T) {
 		{tcp.SetSockOptInt(sockets.SOL_SOCKET, sockets.SO_TYPE, 1), "SO_TYPE can only be read"},
 		{second(tcp.GetSockOptInt(sockets.SOL_SOCKET, sockets.SO_RCVBUFFORCE)), "SO_RCVBUFFORCE can only be set"},
 		{udp.SetSockOptInt(sockets.SOL_TCP, sockets.TCP_NODELAY, 1), "TCP_NODELAY does not apply to this socket"},
-		{tcp.SetSockOptInt(sockets.SOL_SOCKET, 999, 1), "option 999 of level 1 is not implemented by userstack"},
+		{tcp.SetSockOptInt(sockets.SOL_SOCKET, 999, 1), "option 999 of level 1 is refused by userstack"},
 	} {
 		if tc.err == nil || !strings.HasSuffix(tc.err.Error(), tc.want) {
 			t.Errorf("%v, want %q", tc.err, tc.want)
