@@ -1,13 +1,12 @@
 package supervise
 
 import (
-	"bytes"
 	"context"
-	"errors"
 	"os/exec"
 	"syscall"
 	"time"
 
+	"github.com/userstack/userstack/internal/outputs"
 	"github.com/userstack/userstack/stack/sockets"
 )
 
@@ -87,31 +86,8 @@ func (c *Cmd) Run() error {
 
 // Output runs the program and returns what it wrote to its standard output, as
 // exec.Cmd.Output.
-func (c *Cmd) Output() ([]byte, error) {
-	if c.Stdout != nil {
-		return nil, errors.New("supervise: Stdout already set")
-	}
-	var stdout, stderr bytes.Buffer
-	c.Stdout = &stdout
-	keep := c.Stderr == nil
-	if keep {
-		c.Stderr = &stderr
-	}
-	err := c.Run()
-	if exit, ok := errors.AsType[*exec.ExitError](err); ok && keep {
-		exit.Stderr = stderr.Bytes()
-	}
-	return stdout.Bytes(), err
-}
+func (c *Cmd) Output() ([]byte, error) { return outputs.Stdout("supervise", c.Cmd, c.Run) }
 
 // CombinedOutput runs the program and returns what it wrote to its standard
 // output and standard error, as exec.Cmd.CombinedOutput.
-func (c *Cmd) CombinedOutput() ([]byte, error) {
-	if c.Stdout != nil || c.Stderr != nil {
-		return nil, errors.New("supervise: Stdout or Stderr already set")
-	}
-	var both bytes.Buffer
-	c.Stdout, c.Stderr = &both, &both
-	err := c.Run()
-	return both.Bytes(), err
-}
+func (c *Cmd) CombinedOutput() ([]byte, error) { return outputs.Combined("supervise", c.Cmd, c.Run) }
