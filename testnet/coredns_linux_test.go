@@ -2,6 +2,7 @@ package testnet_test
 
 import (
 	"context"
+	"fmt"
 	"net/netip"
 	"os"
 	"os/exec"
@@ -12,6 +13,7 @@ import (
 	"time"
 
 	"github.com/userstack/userstack/dnsresolver"
+	"github.com/userstack/userstack/internal/needs"
 	"github.com/userstack/userstack/testnet"
 )
 
@@ -43,15 +45,11 @@ var buildCoreDNS = sync.OnceValues(func() (string, error) {
 func coredns(t *testing.T) string {
 	t.Helper()
 	path, err := buildCoreDNS()
-	switch {
-	case err == nil:
-		return path
-	case strings.Contains(","+os.Getenv("USERSTACK_REQUIRE")+",", ",coredns,"):
-		t.Fatalf("USERSTACK_REQUIRE has coredns, and it cannot be built: %v", err)
-	default:
-		t.Skipf("needs the modules of testnet/%s: %v", corednsModule, err)
+	if err != nil {
+		err = fmt.Errorf("the modules of testnet/%s are missing: %w", corednsModule, err)
 	}
-	return ""
+	needs.Have(t, "coredns", err)
+	return path
 }
 
 var corednsReady = regexp.MustCompile(`^(CoreDNS-\S+)`)

@@ -2,11 +2,10 @@ package testnet
 
 import (
 	"net/netip"
-	"os"
-	"strings"
 	"sync"
 	"testing"
 
+	"github.com/userstack/userstack/internal/needs"
 	"github.com/userstack/userstack/stack/link"
 	"github.com/userstack/userstack/tun"
 	"github.com/userstack/userstack/tun/namespace"
@@ -71,12 +70,5 @@ var available = sync.OnceValue(namespace.Available)
 // had. With netns in USERSTACK_REQUIRE, a list separated by commas, it fails the test instead.
 func RequireNamespaces(t testing.TB) {
 	t.Helper()
-	err := available()
-	switch {
-	case err == nil:
-	case strings.Contains(","+os.Getenv("USERSTACK_REQUIRE")+",", ",netns,"):
-		t.Fatalf("USERSTACK_REQUIRE has netns, and this machine lacks it: %v", err)
-	default:
-		t.Skip(err)
-	}
+	needs.Have(t, "netns", available())
 }

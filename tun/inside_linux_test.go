@@ -5,12 +5,11 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"slices"
-	"strings"
 	"testing"
 
 	"golang.org/x/sys/unix"
 
+	"github.com/userstack/userstack/internal/needs"
 	"github.com/userstack/userstack/tun/namespace"
 )
 
@@ -21,12 +20,7 @@ const insideEnv = "USERSTACK_TEST_INSIDE"
 // fails it where USERSTACK_REQUIRE says that they must be.
 func needNamespaces(t *testing.T) {
 	t.Helper()
-	if err := namespace.Available(); err != nil {
-		if slices.Contains(strings.Split(os.Getenv("USERSTACK_REQUIRE"), ","), "netns") {
-			t.Fatal(err)
-		}
-		t.Skip(err)
-	}
+	needs.Have(t, "netns", namespace.Available())
 }
 
 // inside reports whether the test runs in a network namespace of its own with

@@ -18,6 +18,7 @@ import (
 	"go.uber.org/goleak"
 	"gvisor.dev/gvisor/pkg/refs"
 
+	"github.com/userstack/userstack/internal/needs"
 	"github.com/userstack/userstack/tun/namespace"
 )
 
@@ -151,12 +152,5 @@ func (r result) expect(t *testing.T, code int, stdout, stderr string) {
 // needNamespace skips the test where there can be no namespace with a TUN device.
 func needNamespace(t *testing.T) {
 	t.Helper()
-	err := namespace.Available()
-	if err == nil {
-		return
-	}
-	if strings.Contains(os.Getenv("USERSTACK_REQUIRE"), "netns") {
-		t.Fatal(err)
-	}
-	t.Skip(err)
+	needs.Have(t, "netns", namespace.Available())
 }

@@ -3,12 +3,15 @@ package main
 import (
 	"net/netip"
 	"os"
-	"os/exec"
 	"slices"
 	"strings"
 	"testing"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/userstack/userstack/dnsresolver"
+	"github.com/userstack/userstack/internal/needs"
+	"github.com/userstack/userstack/internal/userns"
 	"github.com/userstack/userstack/stack/link/hostnet"
 )
 
@@ -165,9 +168,7 @@ func TestRunIsolated(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if !isolates(t) {
-		t.Skip("needs user namespaces")
-	}
+	needIsolation(t)
 	for _, how := range isolations {
 		r := try(t, "run", "--net", "demo", "--isolate", how, "sh", "-c", script)
 		r.expect(t, exitOK, `^net:\[\d+\]\nHello from`, "")
@@ -178,11 +179,12 @@ func TestRunIsolated(t *testing.T) {
 	try(t, "run", "--isolate", "sometimes", "true").expect(t, exitUsage, "", "not one of auto, require, off")
 }
 
-// isolates reports whether this user may make the namespaces.
-func isolates(t *testing.T) bool {
+// needIsolation skips the test where this user may not make the namespaces.
+func needIsolation(t *testing.T) {
 	t.Helper()
-	if _, err := exec.LookPath("unshare"); err != nil {
-		t.Skip("needs unshare: ", err)
+	_, err := userns.First(userns.Ways(unix.CLONE_NEWNET, userns.Self))
+	if err != nil {
+		err = userns.Diagnose(err)
 	}
-	return exec.Command("unshare", "--user", "--map-root-user", "--net", "true").Run() == nil
+	needs.Have(t, "netns", err)
 }

@@ -5,9 +5,6 @@ import (
 	"io"
 	"net"
 	"net/netip"
-	"os"
-	"slices"
-	"strings"
 	"testing"
 	"time"
 
@@ -16,6 +13,7 @@ import (
 	"gvisor.dev/gvisor/pkg/tcpip/network/ipv4"
 	"gvisor.dev/gvisor/pkg/tcpip/network/ipv6"
 
+	"github.com/userstack/userstack/internal/needs"
 	"github.com/userstack/userstack/tun"
 	"github.com/userstack/userstack/tun/namespace"
 )
@@ -36,12 +34,7 @@ var kernelDevices = map[string]tun.Config{
 // newKernelHost returns a host whose link ends in a namespace's kernel.
 func newKernelHost(t testing.TB, cfg tun.Config) (*host, *namespace.Namespace) {
 	t.Helper()
-	if err := namespace.Available(); err != nil {
-		if slices.Contains(strings.Split(os.Getenv("USERSTACK_REQUIRE"), ","), "netns") {
-			t.Fatal(err)
-		}
-		t.Skip(err) // names what is missing
-	}
+	needs.Have(t, "netns", namespace.Available())
 	ns, err := namespace.New(namespace.Config{})
 	if err != nil {
 		t.Fatal(err)

@@ -7,8 +7,6 @@ import (
 	"net"
 	"net/netip"
 	"os"
-	"slices"
-	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -16,6 +14,7 @@ import (
 	"golang.org/x/sys/unix"
 	gstack "gvisor.dev/gvisor/pkg/tcpip/stack"
 
+	"github.com/userstack/userstack/internal/needs"
 	"github.com/userstack/userstack/stack"
 	"github.com/userstack/userstack/stack/link"
 	"github.com/userstack/userstack/stack/sockets"
@@ -111,14 +110,7 @@ var available = sync.OnceValue(netns.Check)
 // USERSTACK_REQUIRE says that they must be there.
 func require(t testing.TB) {
 	t.Helper()
-	err := available()
-	if err == nil {
-		return
-	}
-	if slices.Contains(strings.Split(os.Getenv("USERSTACK_REQUIRE"), ","), "netns") {
-		t.Fatal(err)
-	}
-	t.Skip(err)
+	needs.Have(t, "netns", available())
 }
 
 // newUplink returns a link to a host with 10.0.2.2 and fd00::2.

@@ -15,6 +15,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/userstack/userstack/internal/needs"
 	"github.com/userstack/userstack/stack/link"
 	"github.com/userstack/userstack/supervise/netns"
 	"github.com/userstack/userstack/testnet"
@@ -104,7 +105,7 @@ func TestOrdinaryUser(t *testing.T) {
 	if file, err := os.OpenFile("/dev/net/tun", os.O_RDWR, 0); errors.Is(err, syscall.EACCES) {
 		if err := netns.Check(); !errors.Is(err, syscall.EACCES) || !strings.Contains(err.Error(), "chmod 0666 /dev/net/tun") {
 			if err != nil && strings.Contains(err.Error(), "namespaces") {
-				t.Skip(err)
+				needs.Have(t, "netns", err)
 			}
 			t.Errorf("Check: %v, want EACCES and the remedy", err)
 		}

@@ -9,6 +9,7 @@ import (
 	"syscall"
 	"testing"
 
+	"github.com/userstack/userstack/internal/needs"
 	"github.com/userstack/userstack/tun/namespace"
 )
 
@@ -21,7 +22,7 @@ func under(t *testing.T, script string) bool {
 		return true
 	}
 	if err := namespace.Available(); err != nil {
-		skip(t, err)
+		needs.Have(t, "netns", err)
 	}
 	cmd := exec.Command("unshare", "-Ur", "-mn", "sh", "-c", script, "sh", os.Args[0], "-test.run=^"+t.Name()+"$", "-test.v")
 	cmd.Env = append(os.Environ(), "GORACE=atexit_sleep_ms=0", "USERSTACK_TEST_UNDER=1")
@@ -67,7 +68,7 @@ func TestNoTUNDriver(t *testing.T) {
 func TestOrdinaryUser(t *testing.T) {
 	if os.Getenv("USERSTACK_TEST_UNDER") == "" {
 		if err := namespace.Available(); err != nil {
-			skip(t, err)
+			needs.Have(t, "netns", err)
 		}
 		asNobody(t)
 		return

@@ -16,6 +16,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/userstack/userstack/internal/needs"
 	"github.com/userstack/userstack/tun"
 	"github.com/userstack/userstack/tun/namespace"
 )
@@ -23,22 +24,12 @@ import (
 // patience is how long a step may take before a test fails.
 const patience = time.Minute
 
-// skip skips a test for want of namespaces or devices, or fails it where
-// USERSTACK_REQUIRE says that they must be there.
-func skip(t *testing.T, err error) {
-	t.Helper()
-	if slices.Contains(strings.Split(os.Getenv("USERSTACK_REQUIRE"), ","), "netns") {
-		t.Fatal(err)
-	}
-	t.Skip(err)
-}
-
 // newNamespace makes a namespace for a test, closes it at the end, and checks
 // that nothing is left of it.
 func newNamespace(t *testing.T, config namespace.Config) *namespace.Namespace {
 	t.Helper()
 	if err := namespace.Available(); err != nil {
-		skip(t, err)
+		needs.Have(t, "netns", err)
 	}
 	checkLeaks(t)
 	ns, err := namespace.New(config)
@@ -195,7 +186,7 @@ func TestClose(t *testing.T) {
 // TestHelperDies kills the helper from within.
 func TestHelperDies(t *testing.T) {
 	if err := namespace.Available(); err != nil {
-		skip(t, err)
+		needs.Have(t, "netns", err)
 	}
 	checkLeaks(t)
 	ns, err := namespace.New(namespace.Config{})
@@ -225,7 +216,7 @@ func TestParentDies(t *testing.T) {
 		return
 	}
 	if err := namespace.Available(); err != nil {
-		skip(t, err)
+		needs.Have(t, "netns", err)
 	}
 	cmd := exec.Command(os.Args[0], "-test.run=^TestParentDies$")
 	cmd.Env = append(os.Environ(), "GORACE=atexit_sleep_ms=0", "USERSTACK_TEST_PARENT=1")

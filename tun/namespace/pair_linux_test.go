@@ -8,13 +8,14 @@ import (
 	"syscall"
 	"testing"
 
+	"github.com/userstack/userstack/internal/needs"
 	"github.com/userstack/userstack/tun/namespace"
 )
 
 // TestNewPair connects two kernels.
 func TestNewPair(t *testing.T) {
 	if err := namespace.Available(); err != nil {
-		skip(t, err)
+		needs.Have(t, "netns", err)
 	}
 	checkLeaks(t)
 	a, b, err := namespace.NewPair(namespace.PairConfig{
