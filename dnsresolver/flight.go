@@ -84,13 +84,13 @@ func (a asked) leave(ctx context.Context) reply {
 	fs := &f.leader.r.flights
 	fs.mu.Lock()
 	defer fs.mu.Unlock()
+	var busy error
+	if f.leader.queued.Load() > 0 { // before the cancel, which ends the queueing
+		busy = ErrBusy
+	}
 	if f.waiters--; f.waiters == 0 {
 		f.cancel()
 		f.forget(fs)
-	}
-	var busy error
-	if f.leader.queued.Load() > 0 {
-		busy = ErrBusy
 	}
 	_, fail, st := stopped(ctx, busy)
 	return reply{status: st, failure: fail}
