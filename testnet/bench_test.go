@@ -14,15 +14,12 @@ import (
 	"github.com/userstack/userstack/tun/namespace"
 )
 
-// The benchmarks measure the same thing over three wires: two of ours in memory, ours facing the kernel through a TUN
-// device, and kernel to kernel over a veth pair, which is what the others are to be held against. All peers run in this
-// process, so a figure counts the work of both ends. `make bench` runs them interleaved and prints ratios.
+// The benchmarks measure the same thing over four wires: two of ours in memory, ours facing the kernel through a TUN
+// device, kernel to kernel over a veth pair, and a kernel with itself over its loopback interface; the latter two are what
+// the others are to be held against. All peers run in this process, so a figure counts the work of both ends. `make bench`
+// runs them interleaved and prints ratios.
 
-const (
-	chunk    = 128 << 10 // bytes of one Read or Write
-	warmUp   = 32 << 20  // bytes before the clock starts: past slow start and the growth of windows
-	pingSize = 64        // bytes of a ping and of its echo
-)
+const pingSize = 64 // bytes of a ping and of its echo
 
 // measured are the wires of the benchmarks; near is ours, but for veth.
 var measured = []struct {
@@ -32,6 +29,7 @@ var measured = []struct {
 	{"pipe", func(b *testing.B) (side, side) { near, far := testnet.Pair(b); return ours(near), ours(far) }},
 	{"tun", func(b *testing.B) (side, side) { l := testnet.Namespaces(b); return ours(l.Node), kernels(l.Kernel) }},
 	{"veth", veth},
+	{"lo", loopback},
 }
 
 // veth returns two kernels.
@@ -51,6 +49,19 @@ func veth(b *testing.B) (near, far side) {
 		return kernels(&testnet.Kernel{Namespace: ns, Addr4: p[0].Addr(), Addr6: p[1].Addr()})
 	}
 	return kernel(one, cfg.A), kernel(two, cfg.B)
+}
+
+// loopback returns a kernel twice.
+func loopback(b *testing.B) (near, far side) {
+	b.Helper()
+	testnet.RequireNamespaces(b)
+	ns, err := namespace.New(namespace.Config{})
+	if err != nil {
+		b.Fatal(err)
+	}
+	b.Cleanup(func() { ns.Close() })
+	lo := kernels(&testnet.Kernel{Namespace: ns, Addr4: netip.MustParseAddr("127.0.0.1"), Addr6: netip.IPv6Loopback()})
+	return lo, lo
 }
 
 // eachWire runs a benchmark over every wire.
@@ -79,43 +90,6 @@ func connected(b *testing.B, near, far side) (n, f net.Conn) {
 	}
 	b.Cleanup(func() { n.Close(); f.Close() })
 	return n, f
-}
-
-// bulk measures how fast what one end writes without pause arrives at the other.
-func bulk(b *testing.B, from, to net.Conn) {
-	stopped := make(chan struct{})
-	go func() {
-		defer close(stopped)
-		buf := make([]byte, chunk)
-		for {
-			if _, err := from.Write(buf); err != nil {
-				return
-			}
-		}
-	}()
-	defer func() {
-		from.Close()
-		to.Close()
-		<-stopped
-	}()
-	if _, err := io.CopyN(io.Discard, to, warmUp); err != nil {
-		b.Fatal(err)
-	}
-	buf := make([]byte, chunk)
-	b.SetBytes(chunk)
-	for b.Loop() {
-		if _, err := io.ReadFull(to, buf); err != nil {
-			b.Fatal(err)
-		}
-	}
-}
-
-func BenchmarkSend(b *testing.B) {
-	eachWire(b, func(b *testing.B, near, far side) { n, f := connected(b, near, far); bulk(b, n, f) })
-}
-
-func BenchmarkReceive(b *testing.B) {
-	eachWire(b, func(b *testing.B, near, far side) { n, f := connected(b, near, far); bulk(b, f, n) })
 }
 
 // BenchmarkPingPong measures a round trip of a small message: near writes, far echoes, near reads.

@@ -5,7 +5,7 @@
 //
 // In a round each benchmark runs once over every wire, so that a machine that slows down, slows all of them. The lines of
 // the benchmarks come first, as go test prints them, and benchstat reads them; then a table of medians over the rounds,
-// with the spread between the quartiles, and the ratio to the reference, above 1 where ours is faster.
+// with the spread between the quartiles, and the ratio to the reference, above 1 where ours is better.
 package main
 
 import (

@@ -12,19 +12,46 @@ import (
 
 // table holds what the benchmarks said, in the order in which they came.
 type table struct {
-	reference         string // the wire that the others are compared with
-	benchmarks, wires []string
-	values            map[cell][]float64
-	units             map[string]string // of a benchmark
+	reference string // the wire that the others are compared with
+	rows      []row
+	wires     []string
+	values    map[cell][]float64
 }
 
-type cell struct{ benchmark, wire string }
+type row struct{ benchmark, unit string }
 
-// units in the order of preference, and whether more is better.
-var units = []struct {
-	name string
-	more bool
-}{{"MB/s", true}, {"conns/s", true}, {"B/conn", false}, {"ns/op", false}}
+// meaning returns the unit.
+func (r row) meaning() unit {
+	for _, u := range units {
+		if u.name == r.unit {
+			return u
+		}
+	}
+	return unit{name: r.unit}
+}
+
+type cell struct {
+	row
+	wire string
+}
+
+// A unit is what a benchmark is measured in.
+type unit struct {
+	name   string
+	more   bool // is better
+	beside bool // is shown beside the preferred one
+	digits int  // behind the point
+}
+
+// units are what a benchmark may be measured in. It is shown in the first of them that it has, in the order of
+// preference, and besides in each that says so.
+var units = []unit{
+	{name: "MB/s", more: true},
+	{name: "conns/s", more: true},
+	{name: "B/conn"},
+	{name: "cpu-s/GB", beside: true, digits: 2},
+	{name: "ns/op"},
+}
 
 // result matches a line such as "BenchmarkSend/tun-2   24822   45560 ns/op   2876.92 MB/s".
 var result = regexp.MustCompile(`^Benchmark(\w+)/(\w+)(?:-\d+)?\s+\d+\s+(.*)$`)
@@ -42,26 +69,28 @@ func (t *table) add(line string) {
 			said[fields[i+1]] = v
 		}
 	}
+	preferred := false
 	for _, u := range units {
-		if v, ok := said[u.name]; ok {
-			t.put(cell{m[1], m[2]}, u.name, v)
-			return
+		v, ok := said[u.name]
+		if !ok || preferred && !u.beside {
+			continue
 		}
+		t.put(cell{row{m[1], u.name}, m[2]}, v)
+		preferred = preferred || !u.beside
 	}
 }
 
-func (t *table) put(c cell, unit string, v float64) {
+func (t *table) put(c cell, v float64) {
 	if t.values == nil {
-		t.values, t.units = map[cell][]float64{}, map[string]string{}
+		t.values = map[cell][]float64{}
 	}
-	if !slices.Contains(t.benchmarks, c.benchmark) {
-		t.benchmarks = append(t.benchmarks, c.benchmark)
+	if !slices.Contains(t.rows, c.row) {
+		t.rows = append(t.rows, c.row)
 	}
 	if !slices.Contains(t.wires, c.wire) {
 		t.wires = append(t.wires, c.wire)
 	}
 	t.values[c] = append(t.values[c], v)
-	t.units[c.benchmark] = unit
 }
 
 // print writes one line for each benchmark: the medians, and the ratios to the reference.
@@ -78,19 +107,19 @@ func (t *table) print(w io.Writer) {
 		}
 	}
 	fmt.Fprintln(tw)
-	for _, b := range t.benchmarks {
-		fmt.Fprintf(tw, "%s, %s\t", b, t.units[b])
+	for _, r := range t.rows {
+		fmt.Fprintf(tw, "%s, %s\t", r.benchmark, r.unit)
 		for _, wire := range t.wires {
-			values := t.values[cell{b, wire}]
+			values := t.values[cell{r, wire}]
 			if len(values) == 0 {
 				fmt.Fprint(tw, "-\t")
 				continue
 			}
-			fmt.Fprintf(tw, "%.0f ±%.0f%%\t", quantile(values, 2), spread(values))
+			fmt.Fprintf(tw, "%.*f ±%.0f%%\t", r.meaning().digits, quantile(values, 2), spread(values))
 		}
 		for _, wire := range t.wires {
 			if wire != t.reference {
-				fmt.Fprint(tw, t.ratio(b, wire)+"\t")
+				fmt.Fprint(tw, t.ratio(r, wire)+"\t")
 			}
 		}
 		fmt.Fprintln(tw)
@@ -98,18 +127,16 @@ func (t *table) print(w io.Writer) {
 }
 
 // ratio says how many times as fast as the reference a wire is.
-func (t *table) ratio(benchmark, wire string) string {
-	ours, ref := t.values[cell{benchmark, wire}], t.values[cell{benchmark, t.reference}]
+func (t *table) ratio(r row, wire string) string {
+	ours, ref := t.values[cell{r, wire}], t.values[cell{r, t.reference}]
 	if len(ours) == 0 || len(ref) == 0 {
 		return "-"
 	}
-	r := quantile(ours, 2) / quantile(ref, 2)
-	for _, u := range units {
-		if u.name == t.units[benchmark] && !u.more {
-			r = 1 / r
-		}
+	q := quantile(ours, 2) / quantile(ref, 2)
+	if !r.meaning().more {
+		q = 1 / q
 	}
-	return fmt.Sprintf("%.2f", r)
+	return fmt.Sprintf("%.2f", q)
 }
 
 // quantile returns the nth quartile: 2 is the median. It interpolates between neighbours.
