@@ -36,7 +36,7 @@ func Namespaces(t testing.TB, opts ...Option) *Lab {
 	t.Helper()
 	RequireNamespaces(t)
 	o := prepare(t, opts)
-	ns, err := namespace.New(namespace.Config{})
+	ns, err := namespace.New(namespace.Config{Sysctl: o.sysctl})
 	if err != nil {
 		t.Fatal("testnet: ", err)
 	}

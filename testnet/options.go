@@ -19,6 +19,7 @@ type options struct {
 	impair *link.ImpairConfig
 	tcp    stack.TCP
 	clock  tcpip.Clock
+	sysctl map[string]string
 }
 
 // prepare collects the options, and sets up what every network has: the watch on goroutines and the word on failure. It
@@ -47,6 +48,11 @@ func WithImpair(cfg link.ImpairConfig) Option { return func(o *options) { o.impa
 
 // WithTCP sets the TCP settings of the userspace stacks.
 func WithTCP(cfg stack.TCP) Option { return func(o *options) { o.tcp = cfg } }
+
+// WithSysctl sets kernel parameters in the namespace of Namespaces, such as "net.ipv4.tcp_congestion_control".
+func WithSysctl(parameters map[string]string) Option {
+	return func(o *options) { o.sysctl = parameters }
+}
 
 // WithClock sets the clock of the userspace stacks: gVisor's faketime.ManualClock makes timers the test's to fire.
 func WithClock(c tcpip.Clock) Option { return func(o *options) { o.clock = c } }

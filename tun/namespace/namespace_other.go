@@ -21,8 +21,9 @@ type Config struct {
 
 // PairConfig describes two joined namespaces; see the Linux documentation.
 type PairConfig struct {
-	A, B []netip.Prefix
-	MTU  int
+	A, B   []netip.Prefix
+	MTU    int
+	Sysctl map[string]string
 }
 
 // Namespace is a network namespace, which only Linux has: on this system there

@@ -21,17 +21,20 @@ const vethName = "veth0"
 type PairConfig struct {
 	A, B []netip.Prefix // addresses of the two ends
 	MTU  int            // bytes; zero means 1500
+
+	// Sysctl has kernel parameters to set in both, as in Config.
+	Sysctl map[string]string
 }
 
 // NewPair makes two namespaces joined by a veth(4) pair: kernel to kernel, to
 // compare with. Both interfaces are called "veth0". Each namespace has its own
 // Close; when one is closed, the cable is gone.
 func NewPair(config PairConfig) (a, b *Namespace, err error) {
-	a, err = New(Config{})
+	a, err = New(Config{Sysctl: config.Sysctl})
 	if err != nil {
 		return nil, nil, err
 	}
-	b, err = a.sibling()
+	b, err = a.sibling(Config{Sysctl: config.Sysctl})
 	if err == nil {
 		err = join(a, b, config)
 	}
@@ -48,7 +51,7 @@ func NewPair(config PairConfig) (a, b *Namespace, err error) {
 // sibling makes a second network namespace in the same user namespace, whose
 // root may then put an interface into it. Hence it is the helper that starts
 // the second helper.
-func (n *Namespace) sibling() (*Namespace, error) {
+func (n *Namespace) sibling(config Config) (*Namespace, error) {
 	conn, theirs, err := controlPair()
 	if err != nil {
 		return nil, err
@@ -60,7 +63,7 @@ func (n *Namespace) sibling() (*Namespace, error) {
 		return nil, err
 	}
 	s := &Namespace{pid: rep.PID, user: n.user, conn: conn}
-	if err := s.setup(Config{}); err != nil {
+	if err := s.setup(config); err != nil {
 		s.Close()
 		return nil, err
 	}

@@ -22,6 +22,8 @@ func TestNewPair(t *testing.T) {
 		A:   []netip.Prefix{netip.MustParsePrefix("192.0.2.1/24"), netip.MustParsePrefix("2001:db8::1/64")},
 		B:   []netip.Prefix{netip.MustParsePrefix("192.0.2.2/24"), netip.MustParsePrefix("2001:db8::2/64")},
 		MTU: 9000,
+
+		Sysctl: map[string]string{"net.ipv4.ip_forward": "1"},
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -42,6 +44,11 @@ func TestNewPair(t *testing.T) {
 	}
 	if out, err := b.Command("ip", "link", "show", "veth0").CombinedOutput(); !strings.Contains(string(out), "mtu 9000") {
 		t.Errorf("%v: %s", err, out)
+	}
+	for _, ns := range []*namespace.Namespace{a, b} {
+		if out, err := ns.Command("cat", "/proc/sys/net/ipv4/ip_forward").CombinedOutput(); string(out) != "1\n" {
+			t.Errorf("ip_forward: %q, %v", out, err)
+		}
 	}
 	program := b.Command("sleep", "1000")
 	if err := program.Start(); err != nil {
