@@ -27,7 +27,8 @@
 // whole with a virtio-net header, and hands in whole what it has coalesced.
 // For a device that cannot, the link cuts them and computes the checksums, so
 // no packet larger than the MTU, and no TCP segment larger than the peer's
-// MSS, ever leaves.
+// MSS, ever leaves. Received segments that a device has not coalesced are
+// merged here, those that one Read brought in; see gro.go.
 //
 // Checksums: links here never claim CapabilityTXChecksumOffload, because
 // netstack then leaves zeroes in places that no device can tell from a packet
@@ -61,6 +62,6 @@
 //
 // # Limits
 //
-// There is no software GRO, no VLAN, no jumbo frames above 65535 bytes and no
-// ECN segmentation offload.
+// There is no VLAN, no jumbo frames above 65535 bytes and no ECN segmentation
+// offload.
 package link

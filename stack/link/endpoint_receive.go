@@ -11,9 +11,6 @@ import (
 	"gvisor.dev/gvisor/pkg/tcpip/stack"
 )
 
-// readBatch is how many packets one Read may bring.
-const readBatch = 8
-
 // A failing read is tried again after a pause that doubles between these two.
 // A link that comes back up is noticed within the longer one.
 const (
@@ -24,26 +21,21 @@ const (
 // readAll is a reader goroutine: started by Attach, ended by Close or by a
 // device that is gone for good.
 func (e *Endpoint) readAll(queue int) {
-	var frames [readBatch]frame
-	var packets [readBatch][][]byte
-	var sizes [readBatch]int
-	defer func() {
-		for i := range frames {
-			frames[i].release()
-		}
-	}()
+	var b frameBatch
+	defer b.release()
+	b.grow(readBatch)
+	g := e.newCoalescer()
 	pause := firstPause
 	for {
-		for i := range frames {
-			packets[i] = frames[i].refill()
-		}
-		n, err := e.device.Read(queue, packets[:], sizes[:])
+		b.refill()
+		n, err := e.device.Read(queue, b.packets, b.sizes)
 		if n > 0 {
 			e.faults.clear(&e.faults.read)
 			pause = firstPause
 		}
-		for i := range n {
-			e.stats.rx[e.receive(&frames[i], sizes[i])].Add(1)
+		e.receiveBatch(g, b.frames[:n], b.sizes[:n])
+		if g != nil && n == len(b.frames) && n < mergeBatch {
+			b.grow(n)
 		}
 		if n == 0 && err == nil {
 			err = io.ErrNoProgress
@@ -86,9 +78,9 @@ func (e *Endpoint) sleep(d time.Duration) bool {
 }
 
 // receive judges one frame of n bytes, virtio header included, and hands it to
-// the stack if it passes. Frames come from outside: nothing in them is taken
+// the stack, or to g for now, if it passes. Frames come from outside: nothing in them is taken
 // on trust.
-func (e *Endpoint) receive(f *frame, n int) verdict {
+func (e *Endpoint) receive(g *coalescer, f *frame, n int) verdict {
 	n -= virtioHeaderSize
 	switch {
 	case n <= 0:
@@ -115,9 +107,12 @@ func (e *Endpoint) receive(f *frame, n int) verdict {
 	}
 	// A guard that keeps packets from netstack goes here: the packet is known
 	// to be whole and nobody has seen it yet.
-	buf := f.pull(n)
 	e.count(p, h, n)
 	a := arrival{d: d, l2: l2, proto: proto, to: to, plan: p}
+	if g.take(a, f, n) {
+		return pass
+	}
+	buf := f.pull(n)
 	if p.segmentSize == 0 {
 		e.deliver(a, stack.NewPacketBuffer(stack.PacketBufferOptions{Payload: buf}))
 		return pass

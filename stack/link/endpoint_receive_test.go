@@ -32,7 +32,7 @@ func TestEndpointDelivers(t *testing.T) {
 	}{
 		{"plain", allOffloads, framed(virtioHeader{}, plain), plain, false},
 		{"verified by the device", allOffloads, framed(virtioHeader{flags: virtioDataValid}, plain), plain, true},
-		{"verified unasked", 0, framed(virtioHeader{flags: virtioDataValid}, plain), plain, false},
+		{"verified unasked", FeatureGuestTSO4, framed(virtioHeader{flags: virtioDataValid}, plain), plain, false},
 		{"verified, but no transport we know", allOffloads, framed(virtioHeader{flags: virtioDataValid}, sctp), sctp, false},
 		{"coalesced", allOffloads, framed(h4, partial4), partial4, true},
 		{"coalesced with CWR", allOffloads, framed(with(h4, func(h *virtioHeader) { h.gsoType |= virtioGSOECN }), partial4), partial4, true},

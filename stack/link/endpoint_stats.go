@@ -11,12 +11,13 @@ import (
 // exactly one of the Rx fields that say why it was dropped; the same holds for
 // packets given to the endpoint to send.
 type Stats struct {
-	RxPackets uint64 // handed to the stack, coalesced segments counted once
+	RxPackets uint64 // handed to the stack, segments that a device has coalesced counted once
 	RxBytes   uint64 // their bytes, without virtio header
 
 	RxCoalesced uint64 // of RxPackets, those larger than a segment
 	RxVouched   uint64 // of RxPackets, those taken without verification
 	RxSplit     uint64 // packets that coalesced ones were cut into
+	RxMerged    uint64 // of RxPackets, those that were made a part of one before them
 
 	RxDetached      uint64 // no stack attached
 	RxShort         uint64 // shorter than the smallest packet
@@ -58,7 +59,7 @@ type counters struct {
 	rx                                 [verdicts]atomic.Uint64
 	rxBytes, coalesced, vouched, split atomic.Uint64
 	tx, txBytes, offloaded, segments   atomic.Uint64
-	txErrors, readErrors               atomic.Uint64
+	txErrors, readErrors, merged       atomic.Uint64
 }
 
 // Stats returns the counters so far.
@@ -70,6 +71,7 @@ func (e *Endpoint) Stats() Stats {
 		RxCoalesced:     c.coalesced.Load(),
 		RxVouched:       c.vouched.Load(),
 		RxSplit:         c.split.Load(),
+		RxMerged:        c.merged.Load(),
 		RxDetached:      c.rx[detached].Load(),
 		RxShort:         c.rx[short].Load(),
 		RxOversize:      c.rx[oversize].Load(),

@@ -78,7 +78,7 @@ func (fl *fuzzLink) put(data []byte) verdict {
 	for _, s := range fl.frame.refill() {
 		rest = rest[copy(s, rest):]
 	}
-	return fl.endpoint.receive(&fl.frame, len(data))
+	return fl.endpoint.receive(nil, &fl.frame, len(data))
 }
 
 // FuzzEndpointInput gives links frames as a hostile device might: the first

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"gvisor.dev/gvisor/pkg/tcpip"
+	"gvisor.dev/gvisor/pkg/tcpip/header"
 	"gvisor.dev/gvisor/pkg/tcpip/stack"
 )
 
@@ -88,10 +89,21 @@ func newSinkEndpoint(t *testing.T, features uint64, queues int) (*fakeDevice, *E
 // receive injects a frame and returns what the stack gets of it.
 func receive(t *testing.T, d *fakeDevice, s *sink, frame []byte) []delivered {
 	t.Helper()
-	last, _ := testPacket{udp: true, payload: 1}.build()
+	last := lastPacket()
 	d.inject(0, [][]byte{frame})
 	d.inject(0, [][]byte{framed(virtioHeader{}, last)})
 	return s.upTo(t, last)
+}
+
+// lastPacket returns a packet that none overtakes and that overtakes none: it
+// is of a protocol that nobody knows.
+func lastPacket() []byte {
+	b, _ := testPacket{udp: true, payload: 1}.build()
+	ip := header.IPv4(b)
+	b[9] = 253 // RFC 3692
+	ip.SetChecksum(0)
+	ip.SetChecksum(^ip.CalculateChecksum())
+	return b
 }
 
 // next waits for a packet.
