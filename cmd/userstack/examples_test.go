@@ -10,8 +10,14 @@ import (
 	"github.com/userstack/userstack/tun/namespace"
 )
 
-// examplesElsewhere are examples that end only when a peer comes: the tests that run them.
+// examplesElsewhere are examples that end only when a peer comes, or take minutes: the tests that run them, or what is like
+// them.
 var examplesElsewhere = map[string]string{
+	"userstack bench --rounds 1":                                            "TestBench",
+	"userstack bench --load bulk,rtt --wire tun,veth":                       "TestBench",
+	"userstack bench --json bench.json --svg bench.svg":                     "TestBench",
+	"userstack bench --load udp --append bench.json":                        "TestBench",
+	"userstack bench --from bench.json --markdown":                          "TestBench",
 	"userstack nc --link tun:us0 --addr 10.9.0.2/24 -l 8080":                "TestNetcatListens",
 	"userstack run --publish 127.0.0.1:8080:8000 -- python3 -m http.server": "TestRunServes",
 	"sudo userstack nc --link tun:us0 --addr 10.9.0.2/24 -l 8080":           "TestNetcatListens",

@@ -1,0 +1,173 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/userstack/userstack/internal/bench"
+)
+
+// bencher has the flags of bench.
+type bencher struct {
+	cfg      bench.Config
+	list     bool
+	from     string // a report to print instead of measuring
+	json     string
+	join     string // a report to measure a part of anew
+	svg      string
+	markdown bool
+}
+
+func newBench() *cobra.Command {
+	b := &bencher{}
+	cmd := &cobra.Command{
+		Use:     "bench [flags]",
+		GroupID: groupMachine,
+		Short:   "measure how fast the stack is, beside the kernel and other stacks",
+		Long:    strings.TrimSpace(benchManual),
+		Example: `  userstack bench --rounds 1
+  userstack bench --load bulk,rtt --wire tun,veth
+  userstack bench --json bench.json --svg bench.svg
+  userstack bench --load udp --append bench.json
+  userstack bench --from bench.json --markdown`,
+		Args: noArgs(),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return b.run(cmd.Context(), cmd.OutOrStdout(), cmd.ErrOrStderr())
+		},
+	}
+	f := cmd.Flags()
+	f.SortFlags = false
+	f.IntVar(&b.cfg.Rounds, "rounds", 3, "measure everything `N` times, in turn")
+	f.DurationVar(&b.cfg.Time, "time", time.Second, "the `TIME` of each measurement")
+	f.StringSliceVar(&b.cfg.Loads, "load", nil, "`LOAD,...` to measure, by name or group (default all)")
+	f.StringSliceVar(&b.cfg.Wires, "wire", nil, "`WIRE,...` to measure over (default all)")
+	f.BoolVar(&b.list, "list", false, "print the loads and the wires, and what each wire lacks here")
+	f.StringVar(&b.json, "json", "", "write every sample to a `FILE`")
+	f.StringVar(&b.join, "append", "", "put what is measured into the `FILE` of an earlier run, in place of the same there")
+	f.StringVar(&b.svg, "svg", "", "draw a chart into a `FILE`")
+	f.BoolVar(&b.markdown, "markdown", false, "print the table as Markdown")
+	f.StringVar(&b.from, "from", "", "measure nothing, print the `FILE` of an earlier run")
+	cmd.MarkFlagsMutuallyExclusive("from", "append", "list")
+	cmd.MarkFlagsMutuallyExclusive("from", "json", "list")
+	return cmd
+}
+
+const benchManual = `
+bench sends the same traffic over several wires, in turn and in rounds, and prints
+for each the medians, how far the rounds differ, the ratio to the kernel over a
+veth pair, and what it was limited by. It needs neither root nor a network: both
+ends of a wire are processes of its own, in network namespaces of their own. Where
+namespaces or /dev/net/tun are missing it says so, and measures what is left: two
+stacks over a pipe in memory, and the kernel's loopback.
+
+Other userspace stacks are measured if they are there: pasta and slirp4netns if
+they are installed, gvisor-tap-vsock and wireguard-go if this is run in a checkout
+of the source, where the go command builds them.
+
+--load and --wire choose; --list prints the names. A wire's near end is the stack
+under test, its far end the kernel; "out" is from near to far. Leave the machine
+alone meanwhile: other programs make the spread large, which is marked with "!".
+
+--json has every sample and what the machine is. --append measures a part of an
+earlier run anew. --from prints or draws an earlier run.
+
+Progress is on standard error. The exit status is 1 if a measurement failed, which
+the table then says in its place, or if nothing could be measured.`
+
+func (b *bencher) run(ctx context.Context, out, log io.Writer) error {
+	if b.list {
+		return b.printList(out)
+	}
+	report, err := b.report(ctx, log)
+	if err != nil {
+		return err
+	}
+	for _, f := range []struct {
+		name  string
+		write func(io.Writer) error
+	}{{b.json, report.Write}, {b.join, report.Write}, {b.svg, report.WriteSVG}} {
+		if err := writeFile(f.name, f.write); err != nil {
+			return err
+		}
+	}
+	write := report.WriteTable
+	if b.markdown {
+		write = report.WriteMarkdown
+	}
+	if err := write(out); err != nil {
+		return err
+	}
+	if report.Failed() && b.from == "" {
+		return errors.New("a measurement failed: the table says which")
+	}
+	return nil
+}
+
+// report reads a report, measures, or both.
+func (b *bencher) report(ctx context.Context, log io.Writer) (*bench.Report, error) {
+	if b.from != "" {
+		return readReport(b.from)
+	}
+	b.cfg.Progress = log
+	plan, err := b.cfg.Plan()
+	if err != nil {
+		return nil, usage{err}
+	}
+	var earlier *bench.Report
+	if b.join != "" {
+		if earlier, err = readReport(b.join); err != nil {
+			return nil, err
+		}
+	}
+	report, err := plan.Run(ctx)
+	if err != nil || earlier == nil {
+		return report, err
+	}
+	return earlier, earlier.Merge(report)
+}
+
+func readReport(name string) (*bench.Report, error) {
+	file, err := os.Open(name)
+	if err != nil {
+		return nil, err
+	}
+	defer file.Close()
+	return bench.Read(file)
+}
+
+// writeFile writes a file, unless it has no name.
+func writeFile(name string, write func(io.Writer) error) error {
+	if name == "" {
+		return nil
+	}
+	file, err := os.Create(name)
+	if err != nil {
+		return err
+	}
+	return errors.Join(write(file), file.Close())
+}
+
+func (b *bencher) printList(out io.Writer) error {
+	tw := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
+	fmt.Fprint(tw, "Loads, with their groups:\n\n")
+	for _, l := range bench.Loads() {
+		fmt.Fprintf(tw, "  %s\t%s\t%s\n", l.Name, l.Group, l.About)
+	}
+	fmt.Fprint(tw, "\nWires:\n\n")
+	for _, w := range bench.Wires() {
+		about := w.About
+		if err := w.Missing(); err != nil {
+			about += "; not here: " + err.Error()
+		}
+		fmt.Fprintf(tw, "  %s\t\t%s\n", w.Name, about)
+	}
+	return tw.Flush()
+}

@@ -1,0 +1,6 @@
+//go:build !linux
+
+package bench
+
+func kernelRelease() string  { return "" }
+func processorModel() string { return "" }

@@ -1,0 +1,35 @@
+package bench
+
+import (
+	"fmt"
+	"io"
+	"strings"
+)
+
+// WriteMarkdown writes the table for a document.
+func (r *Report) WriteMarkdown(w io.Writer) error {
+	var b strings.Builder
+	for _, s := range r.sections() {
+		fmt.Fprintf(&b, "**%s**\n\n| wire |", s.load.About)
+		rule := "|-|"
+		for _, m := range s.load.Metrics {
+			fmt.Fprintf(&b, " %s | ratio |", m.title())
+			rule += "-:|-:|"
+		}
+		fmt.Fprintf(&b, " limited by |\n%s-|\n", rule)
+		for _, one := range s.rows {
+			fmt.Fprintf(&b, "| %s |", one.wire.Name)
+			for _, f := range one.figures {
+				fmt.Fprintf(&b, " %s | %s |", f.with(), f.against())
+			}
+			fmt.Fprintf(&b, " %s |\n", strings.ReplaceAll(one.limited(), "|", "\\|"))
+		}
+		b.WriteByte('\n')
+	}
+	for _, a := range r.Absent {
+		fmt.Fprintf(&b, "%s was not measured: %s.\n", a.Wire, a.Reason)
+	}
+	fmt.Fprintf(&b, "%s\n", r.legend())
+	_, err := io.WriteString(w, b.String())
+	return err
+}

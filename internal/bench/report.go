@@ -1,0 +1,113 @@
+package bench
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"time"
+)
+
+// Format is the version of the JSON. A change that old readers would misunderstand makes it larger.
+const Format = 1
+
+// Report is what a run measured. Its JSON is documented by the fields.
+type Report struct {
+	Format  int       `json:"format"`
+	Date    time.Time `json:"date"`    // when the run began
+	Command string    `json:"command"` // that measures the same again
+	Machine Machine   `json:"machine"`
+	Time    Seconds   `json:"time"` // of a sample
+	Absent  []Absent  `json:"absent,omitempty"`
+	Samples []Sample  `json:"samples"`
+}
+
+// Seconds is a time that is a number of seconds in JSON.
+type Seconds time.Duration
+
+// MarshalJSON and UnmarshalJSON write and read the number.
+func (s Seconds) MarshalJSON() ([]byte, error) { return json.Marshal(time.Duration(s).Seconds()) }
+func (s *Seconds) UnmarshalJSON(b []byte) error {
+	var f float64
+	err := json.Unmarshal(b, &f)
+	*s = Seconds(f * float64(time.Second))
+	return err
+}
+
+// Absent is a wire that was asked for and could not be measured.
+type Absent struct {
+	Wire   string `json:"wire"`
+	Reason string `json:"reason"` // what is missing, and the remedy
+}
+
+// Sample is one measurement.
+type Sample struct {
+	Load   string             `json:"load"`
+	Wire   string             `json:"wire"`
+	Round  int                `json:"round"` // from 1
+	Values map[string]float64 `json:"values,omitempty"`
+	Limit  string             `json:"limit,omitempty"` // what held it back
+	Error  string             `json:"error,omitempty"` // why there are no values
+	Seen   *Seen              `json:"seen,omitempty"`
+}
+
+// Failed reports whether a sample failed.
+func (r *Report) Failed() bool {
+	for _, s := range r.Samples {
+		if s.Error != "" {
+			return true
+		}
+	}
+	return false
+}
+
+// Write writes the report as JSON.
+func (r *Report) Write(w io.Writer) error {
+	e := json.NewEncoder(w)
+	e.SetIndent("", " ")
+	return e.Encode(r)
+}
+
+// Read reads a report that Write has written.
+func Read(from io.Reader) (*Report, error) {
+	var r Report
+	if err := json.NewDecoder(from).Decode(&r); err != nil {
+		return nil, fmt.Errorf("bench: not a report: %w", err)
+	}
+	if r.Format != Format {
+		return nil, fmt.Errorf("bench: the report has format %d, and this program reads %d", r.Format, Format)
+	}
+	return &r, nil
+}
+
+// Merge takes what another run on the same machine measured: samples of the same load and wire are replaced, so that a
+// part can be measured anew.
+func (r *Report) Merge(newer *Report) error {
+	if was, is := r.Machine, newer.Machine; was.Kernel != is.Kernel || was.Processor != is.Processor || was.Processors != is.Processors {
+		return fmt.Errorf("bench: the reports are of different machines: %s, %s and %s, %s", was.Processor, was.Kernel, is.Processor, is.Kernel)
+	}
+	type cell struct{ load, wire string }
+	anew, present := map[cell]bool{}, map[string]bool{}
+	for _, s := range newer.Samples {
+		anew[cell{s.Load, s.Wire}], present[s.Wire] = true, true
+	}
+	var samples []Sample
+	for _, s := range r.Samples {
+		if !anew[cell{s.Load, s.Wire}] {
+			samples = append(samples, s)
+			present[s.Wire] = true
+		}
+	}
+	absent := map[string]string{}
+	for _, a := range append(r.Absent, newer.Absent...) {
+		absent[a.Wire] = a.Reason
+	}
+	r.Samples = append(samples, newer.Samples...)
+	r.Absent = nil
+	for _, w := range wires {
+		if reason, ok := absent[w.Name]; ok && !present[w.Name] {
+			r.Absent = append(r.Absent, Absent{w.Name, reason})
+		}
+	}
+	r.Date, r.Time, r.Machine = newer.Date, newer.Time, newer.Machine
+	return nil
+}

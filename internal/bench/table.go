@@ -1,0 +1,150 @@
+package bench
+
+import (
+	"fmt"
+	"io"
+	"math"
+	"strconv"
+	"strings"
+	"text/tabwriter"
+)
+
+// row is a line of the table: a load over a wire.
+type row struct {
+	wire    Wire
+	figures []Figure // by metric of the load; Rounds is 0 where there is none
+	remark  string
+	failed  bool
+}
+
+// section is the part of the table that a load has.
+type section struct {
+	load Load
+	rows []row
+}
+
+// sections arranges the report: loads in their order, and wires in theirs.
+func (r *Report) sections() (list []section) {
+	for _, l := range loads {
+		s := section{load: l}
+		for _, w := range wires {
+			if one, ok := r.row(l, w); ok {
+				s.rows = append(s.rows, one)
+			}
+		}
+		if len(s.rows) > 0 {
+			list = append(list, s)
+		}
+	}
+	return list
+}
+
+func (r *Report) row(l Load, w Wire) (one row, ok bool) {
+	one.wire = w
+	for _, m := range l.Metrics {
+		f, has := r.figure(l.Name, w.Name, w.Reference, m.Name)
+		ok = ok || has
+		one.figures = append(one.figures, f)
+	}
+	one.remark, one.failed = r.remark(l, w.Name)
+	return one, ok || one.failed
+}
+
+// number writes a figure with three digits that count.
+func number(v float64) string {
+	switch {
+	case math.IsNaN(v):
+		return "-"
+	case v >= 1e4:
+		return grouped(int64(math.Round(v)))
+	case v >= 100:
+		return strconv.FormatFloat(v, 'f', 0, 64)
+	case v >= 10:
+		return strconv.FormatFloat(v, 'f', 1, 64)
+	}
+	return strconv.FormatFloat(v, 'f', 2, 64)
+}
+
+// grouped writes a whole number with a comma after each thousand.
+func grouped(n int64) string {
+	digits := strconv.FormatInt(n, 10)
+	for i := len(digits) - 3; i > 0; i -= 3 {
+		digits = digits[:i] + "," + digits[i:]
+	}
+	return digits
+}
+
+// with returns a figure's median and spread. An exclamation mark says that the rounds differ too much.
+func (f Figure) with() string {
+	if f.Rounds == 0 {
+		return "-"
+	}
+	text := number(f.Median)
+	if f.Rounds > 1 {
+		text += fmt.Sprintf(" ±%.0f%%", 100*f.Spread)
+	}
+	if f.Unsteady() {
+		text += "!"
+	}
+	return text
+}
+
+// against returns the ratio to the reference.
+func (f Figure) against() string {
+	if f.Ratio == 0 {
+		return ""
+	}
+	return fmt.Sprintf("%.2f", f.Ratio)
+}
+
+// WriteTable writes the table for a terminal: for each load and wire the medians of the rounds with half the distance
+// between the quartiles, the ratio of the first figure to the reference, and what limits it.
+func (r *Report) WriteTable(w io.Writer) error {
+	tw := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	for _, s := range r.sections() {
+		fmt.Fprintf(tw, "%s\n", s.load.About)
+		fmt.Fprint(tw, "  wire")
+		for _, m := range s.load.Metrics {
+			fmt.Fprintf(tw, "\t%s", m.title())
+			fmt.Fprint(tw, "\tratio")
+		}
+		fmt.Fprint(tw, "\tlimited by\n")
+		for _, one := range s.rows {
+			fmt.Fprintf(tw, "  %s", one.wire.Name)
+			for _, f := range one.figures {
+				fmt.Fprintf(tw, "\t%s\t%s", f.with(), f.against())
+			}
+			fmt.Fprintf(tw, "\t%s\n", one.limited())
+		}
+		tw.Flush()
+		fmt.Fprintln(w)
+	}
+	for _, a := range r.Absent {
+		fmt.Fprintf(w, "%s was not measured: %s\n", a.Wire, a.Reason)
+	}
+	_, err := fmt.Fprintf(w, "%s\n", r.legend())
+	return err
+}
+
+// title names a metric in a heading.
+func (m Metric) title() string {
+	if m.Name == "p50" || m.Name == "p99" {
+		return m.Name + ", " + m.Unit
+	}
+	return m.Unit
+}
+
+func (one row) limited() string {
+	if one.failed {
+		return strings.TrimPrefix("a round failed; "+one.remark, "; ")
+	}
+	return one.remark
+}
+
+// legend says how to read the table, and what it was measured on.
+func (r *Report) legend() string {
+	m := r.Machine
+	return fmt.Sprintf(`Medians; ± is half the distance between the quartiles, with a ! from %.0f%% on. A ratio is the median of the rounds'
+ratios to %s, and of pair's to %s. "CPU" is of all processes between the two ends of the connection, both included.
+%s, %d × %s, %s, commit %s.`, 100*unsteady, overVeth, overLoopback, m.Kernel, m.Processors, m.Processor, m.Go, m.Commit)
+}

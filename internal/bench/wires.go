@@ -1,0 +1,58 @@
+package bench
+
+import (
+	"context"
+	"slices"
+
+	"github.com/userstack/userstack/internal/bench/agent"
+)
+
+// Wire joins a near end, whose stack is under test, and a far end, which is the kernel's but for the pair.
+type Wire struct {
+	Name      string
+	About     string
+	Reference string // the wire that this one is held against; "" for those that others are held against
+
+	missing func() error // what it lacks on this machine, with the remedy; nil is nothing
+	open    func(context.Context) (*session, error)
+	version func() string // of a peer; nil is none of its own
+}
+
+// The references.
+const (
+	overVeth     = "veth"
+	overLoopback = "lo"
+)
+
+// wires are all there are, in the order of the table.
+var wires = slices.Concat([]Wire{
+	{Name: "pair", About: "two stacks of ours in one process, a pipe in memory", Reference: overLoopback, open: together(agent.Memory)},
+	{Name: overLoopback, About: "the kernel, both ends in one process, over its loopback", open: together(agent.Local)},
+}, namespaced)
+
+// Wires returns all wires, in the order of the table.
+func Wires() []Wire { return slices.Clone(wires) }
+
+// Missing returns what a wire lacks on this machine, with the remedy, or nil.
+func (w Wire) Missing() error {
+	if w.missing == nil {
+		return nil
+	}
+	return w.missing()
+}
+
+// together makes a wire both of whose ends are in one process.
+func together(role agent.Role) func(context.Context) (*session, error) {
+	return func(ctx context.Context) (*session, error) {
+		s := newSession()
+		p, err := s.start(ctx, "both ends", agent.Config{Role: role}, execCommand)
+		if err != nil {
+			return nil, s.fail(err)
+		}
+		s.near, s.far, s.to = p, p, agent.FarAddr.Addr()
+		if role == agent.Local {
+			s.to = agent.Loopback
+		}
+		return s, nil
+	}
+}

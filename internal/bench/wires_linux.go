@@ -1,0 +1,108 @@
+package bench
+
+import (
+	"context"
+	"net/netip"
+	"os"
+	"sync"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/userstack/userstack/internal/bench/agent"
+	"github.com/userstack/userstack/tun"
+	"github.com/userstack/userstack/tun/namespace"
+)
+
+// namespaced are the wires that lead into a network namespace.
+var namespaced = []Wire{
+	{Name: "tun", About: "our stack, a TUN device, the kernel", Reference: overVeth, missing: noNamespaces, open: overTUN(agent.Offload, tun.Config{})},
+	{Name: "tun-naive", About: "our stack as a simple program has it: water, no offload, a packet a system call", Reference: overVeth, missing: noNamespaces, open: overTUN(agent.Naive, tun.Config{Backend: tun.Water})},
+	{Name: overVeth, About: "the kernel, a veth pair, the kernel", missing: noNamespaces, open: kernelToKernel},
+}
+
+// noNamespaces asks once: asking makes a namespace and a device.
+var noNamespaces = sync.OnceValue(namespace.Available)
+
+// overTUN joins a stack of ours to the kernel in a namespace.
+func overTUN(how agent.Link, device tun.Config) func(context.Context) (*session, error) {
+	device.MTU, device.Addrs = agent.MTU, []netip.Prefix{agent.FarAddr}
+	return func(ctx context.Context) (*session, error) {
+		s := newSession()
+		ns, err := namespace.New(namespace.Config{})
+		if err != nil {
+			return nil, err
+		}
+		s.onClose(ns.Close)
+		file, err := openDevice(ns, device)
+		if err != nil {
+			return nil, s.fail(err)
+		}
+		defer file.Close()
+		if s.far, err = s.start(ctx, "far end", agent.Config{Role: agent.Far}, ns.Command); err != nil {
+			return nil, s.fail(err)
+		}
+		cmd, err := agent.Command(agent.Config{Role: agent.Stack, Link: how}, execCommand)
+		if err != nil {
+			return nil, s.fail(err)
+		}
+		cmd.ExtraFiles = []*os.File{file}
+		if s.near, err = s.launch(ctx, "our stack", cmd); err != nil {
+			return nil, s.fail(err)
+		}
+		s.to = agent.FarAddr.Addr()
+		return s, nil
+	}
+}
+
+// openDevice opens a device in a namespace and returns a descriptor to hand on.
+func openDevice(ns *namespace.Namespace, cfg tun.Config) (*os.File, error) {
+	dev, err := ns.OpenTUN(cfg)
+	if err != nil {
+		return nil, err
+	}
+	defer dev.Close()
+	conn, err := dev.(interface {
+		SyscallConn(int) (syscall.RawConn, error)
+	}).SyscallConn(0)
+	if err != nil {
+		return nil, err
+	}
+	dup, dupErr := -1, error(nil)
+	if err := conn.Control(func(fd uintptr) { dup, dupErr = unix.FcntlInt(fd, unix.F_DUPFD_CLOEXEC, 0) }); err != nil {
+		return nil, err
+	}
+	if dupErr != nil {
+		return nil, os.NewSyscallError("fcntl", dupErr)
+	}
+	return os.NewFile(uintptr(dup), dev.Name()), nil
+}
+
+// kernelToKernel joins two namespaces.
+func kernelToKernel(ctx context.Context) (*session, error) {
+	s := newSession()
+	near, far, err := namespacePair(s)
+	if err != nil {
+		return nil, s.fail(err)
+	}
+	if s.far, err = s.start(ctx, "far end", agent.Config{Role: agent.Far}, far.Command); err != nil {
+		return nil, s.fail(err)
+	}
+	if s.near, err = s.start(ctx, "near end", agent.Config{Role: agent.Kernel}, near.Command); err != nil {
+		return nil, s.fail(err)
+	}
+	s.to = agent.FarAddr.Addr()
+	return s, nil
+}
+
+// namespacePair makes two namespaces joined by a veth pair, which end with the session.
+func namespacePair(s *session) (near, far *namespace.Namespace, err error) {
+	near, far, err = namespace.NewPair(namespace.PairConfig{
+		A: []netip.Prefix{agent.NearAddr}, B: []netip.Prefix{agent.FarAddr}, MTU: agent.MTU,
+	})
+	if err == nil {
+		s.onClose(near.Close)
+		s.onClose(far.Close)
+	}
+	return near, far, err
+}
