@@ -19,7 +19,7 @@ test-gonet:    ; USERSTACK_GONET=1 go test -count 1 -run TestGoNet -timeout 30m 
 soak:     soak-stack soak-run
 soak-stack: ; USERSTACK_SOAK=10m USERSTACK_REQUIRE=netns go test -run 'Soak|Lossy|Sequences' -timeout 60m -v ./testnet ./stack/sockets/internal/oracle
 soak-run: ; USERSTACK_MEGABYTES=10000 USERSTACK_CONNECTIONS=1000 USERSTACK_ROUNDS=50000 USERSTACK_CALLS=200000 USERSTACK_KILLS=1000 go test -run 'Forking|Crowd|Prefork|Descriptors|RandomCalls|ProgramKilled' -timeout 60m -v ./supervise
-bench:    bench-wires bench-run bench-layer bench-idle bench-names
+bench: ; go run ./cmd/userstack bench
 bench-wires: ; go run ./internal/benchtable -rounds 5
 bench-run:  ; go run ./internal/benchtable -pkg ./supervise -reference api -rounds 5 -bench .
 bench-layer: ; go test -run '^$$' -bench 'TCP|UDP|Poller' -count 5 ./stack/sockets

@@ -16,7 +16,7 @@ import (
 
 // The benchmarks measure the same thing over four wires: two of ours in memory, ours facing the kernel through a TUN
 // device, kernel to kernel over a veth pair, and a kernel with itself over its loopback interface; the latter two are what
-// the others are to be held against. All peers run in this process, so a figure counts the work of both ends. `make bench`
+// the others are to be held against. All peers run in this process, so a figure counts the work of both ends. `make bench-wires`
 // runs them interleaved and prints ratios.
 
 const pingSize = 64 // bytes of a ping and of its echo

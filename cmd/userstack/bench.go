@@ -24,6 +24,7 @@ type bencher struct {
 	join     string // a report to measure a part of anew
 	svg      string
 	markdown bool
+	document string // a file that has a place for the table
 }
 
 func newBench() *cobra.Command {
@@ -54,6 +55,7 @@ func newBench() *cobra.Command {
 	f.StringVar(&b.join, "append", "", "put what is measured into the `FILE` of an earlier run, in place of the same there")
 	f.StringVar(&b.svg, "svg", "", "draw a chart into a `FILE`")
 	f.BoolVar(&b.markdown, "markdown", false, "print the table as Markdown")
+	f.StringVar(&b.document, "document", "", "put the table into a Markdown `FILE`, between its marks")
 	f.StringVar(&b.from, "from", "", "measure nothing, print the `FILE` of an earlier run")
 	cmd.MarkFlagsMutuallyExclusive("from", "append", "list")
 	cmd.MarkFlagsMutuallyExclusive("from", "json", "list")
@@ -77,7 +79,8 @@ under test, its far end the kernel; "out" is from near to far. Leave the machine
 alone meanwhile: other programs make the spread large, which is marked with "!".
 
 --json has every sample and what the machine is. --append measures a part of an
-earlier run anew. --from prints or draws an earlier run.
+earlier run anew. --from prints or draws an earlier run. --document replaces what a
+Markdown file has between "<!-- bench: begin" and "<!-- bench: end".
 
 Progress is on standard error. The exit status is 1 if a measurement failed, which
 the table then says in its place, or if nothing could be measured.`
@@ -97,6 +100,9 @@ func (b *bencher) run(ctx context.Context, out, log io.Writer) error {
 		if err := writeFile(f.name, f.write); err != nil {
 			return err
 		}
+	}
+	if err := splice(b.document, report); err != nil {
+		return err
 	}
 	write := report.WriteTable
 	if b.markdown {
@@ -153,6 +159,24 @@ func writeFile(name string, write func(io.Writer) error) error {
 		return err
 	}
 	return errors.Join(write(file), file.Close())
+}
+
+// splice puts the table into a document, unless it has no name.
+func splice(name string, report *bench.Report) error {
+	if name == "" {
+		return nil
+	}
+	text, err := os.ReadFile(name)
+	if err != nil {
+		return err
+	}
+	if text, err = report.Splice(text); err != nil {
+		return fmt.Errorf("%s: %w", name, err)
+	}
+	return writeFile(name, func(w io.Writer) error {
+		_, err := w.Write(text)
+		return err
+	})
 }
 
 func (b *bencher) printList(out io.Writer) error {

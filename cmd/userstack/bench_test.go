@@ -3,6 +3,8 @@ package main
 import (
 	"os"
 	"path/filepath"
+	"regexp"
+	"syscall"
 	"testing"
 )
 
@@ -21,6 +23,18 @@ func TestBench(t *testing.T) {
 		t.Errorf("%v: a chart of %d bytes", err, len(svg))
 	}
 	try(t, "bench", "--from", file, "--markdown").expect(t, exitOK, `\*\*UDP, 64 B, out\*\*\n\n\| wire \| packets/s \|`, "")
+	document := filepath.Join(dir, "document.md")
+	if err := os.WriteFile(document, []byte("before\n<!-- bench: begin; written by userstack bench -->\nold\n<!-- bench: end -->\nafter\n"), 0o666); err != nil {
+		t.Fatal(err)
+	}
+	for range 2 { // the second time changes nothing
+		try(t, "bench", "--from", file, "--document", document).expect(t, exitOK, "UDP, 64 B", "")
+		text, err := os.ReadFile(document)
+		if err != nil || !regexp.MustCompile(`(?s)^before\n<!--.*begin.*-->\n\*\*bulk.*\.\n<!-- bench: end -->\nafter\n$`).Match(text) {
+			t.Errorf("%v:\n%s", err, text)
+		}
+	}
+	try(t, "bench", "--from", file, "--document", file).expect(t, exitFailure, "", "lacks the marks <!-- bench: begin")
 	try(t, "bench", "--list").expect(t, exitOK, `out-8 +bulk.* +pair +two stacks`, "")
 }
 
@@ -38,7 +52,7 @@ func TestBenchUsage(t *testing.T) {
 		stderr string
 	}{
 		{[]string{"--load", "nosuch"}, exitUsage, `there is no load "nosuch"; there are out-1, in-1`},
-		{[]string{"--wire", "nosuch"}, exitUsage, `there is no wire "nosuch"; there are pair, lo`},
+		{[]string{"--wire", "nosuch"}, exitUsage, `there is no wire "nosuch"; there are .*pair, lo`},
 		{[]string{"--rounds", "0"}, exitUsage, `0 rounds are not from 1 to 1000`},
 		{[]string{"--time", "1ms"}, exitUsage, `a time of 1ms is not from 20ms`},
 		{[]string{"--time", "x"}, exitUsage, `invalid argument "x"`},
@@ -50,4 +64,16 @@ func TestBenchUsage(t *testing.T) {
 	} {
 		try(t, append([]string{"bench"}, c.args...)...).expect(t, c.code, "", c.stderr)
 	}
+}
+
+// TestBenchInterrupted: a signal ends it at once, however long it would have taken.
+func TestBenchInterrupted(t *testing.T) {
+	t.Parallel()
+	cmd := userstack(t, "bench", "--wire", "pair", "--load", "out-1", "--time", "1h")
+	r := start(t, cmd, nil)
+	r.await(t, `^loads: 1, wires: 1, rounds: 3; this takes about 3h0m`)
+	if err := cmd.Process.Signal(syscall.SIGINT); err != nil {
+		t.Fatal(err)
+	}
+	r.end(t).expect(t, exitSignal+int(syscall.SIGINT), "", `^loads: 1.*\n$`)
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strconv"
 	"time"
 
 	"github.com/userstack/userstack/internal/bench/agent"
@@ -16,9 +17,16 @@ const warmUp = 300 * time.Millisecond
 // connectFailures is the share of short connections that may fail before the sample is an error.
 const connectFailures = 0.01
 
+// hang is how long a sample may take besides its own time. What takes longer hangs.
+const hang = time.Minute
+
+var errHang = errors.New("gave up: it takes too long")
+
 // measure makes a wire, measures a load over it once and takes it down.
 func measure(ctx context.Context, w Wire, l Load, length time.Duration) (s Sample) {
 	s = Sample{Load: l.Name, Wire: w.Name}
+	ctx, cancel := context.WithTimeoutCause(ctx, length+hang, errHang)
+	defer cancel()
 	if err := measureInto(ctx, &s, w, l, length); err != nil {
 		s.Error = err.Error()
 	}
@@ -46,23 +54,43 @@ func measureInto(ctx context.Context, into *Sample, w Wire, l Load, length time.
 	if err := wait(ctx, min(warmUp, length)); err != nil {
 		return err
 	}
-	before, err := wire.look(ctx, unswept)
+	seen, err := wire.watch(ctx, length)
 	if err != nil {
 		return err
 	}
-	if err := wait(ctx, length); err != nil {
-		return err
-	}
-	after, err := wire.look(ctx, unswept)
-	if err != nil {
-		return err
-	}
-	seen := observe(wire, before, after)
 	if into.Values, err = values(l, seen); err != nil {
 		return err
 	}
-	into.Seen, into.Limit = seen, limit(l, seen)
+	into.Limit = limit(l, seen)
+	for name, v := range into.Values {
+		into.Values[name] = rounded(v)
+	}
+	into.Seen = seen.rounded()
 	return nil
+}
+
+// still is how long nothing may happen, on a machine that is very busy, before that is the result.
+const still = 10 * time.Second
+
+// watch sees what happens in an interval, which is made longer until something does.
+func (s *session) watch(ctx context.Context, length time.Duration) (*Seen, error) {
+	before, err := s.look(ctx, unswept)
+	if err != nil {
+		return nil, err
+	}
+	for {
+		if err := wait(ctx, length); err != nil {
+			return nil, err
+		}
+		after, err := s.look(ctx, unswept)
+		if err != nil {
+			return nil, err
+		}
+		seen := observe(s, before, after)
+		if seen.Received > 0 || seen.Done > 0 || seen.Failed > 0 || seen.Seconds > still.Seconds() {
+			return seen, nil
+		}
+	}
 }
 
 func wait(ctx context.Context, d time.Duration) error {
@@ -77,8 +105,8 @@ func wait(ctx context.Context, d time.Duration) error {
 // Seen is what happened during a sample.
 type Seen struct {
 	Seconds   float64 `json:"seconds"`
-	Sent      float64 `json:"sent"`     // by the sending end: bytes, or datagrams
-	Received  float64 `json:"received"` // by the receiving end
+	Sent      float64 `json:"sent,omitempty"`     // by the sending end: bytes, or datagrams
+	Received  float64 `json:"received,omitempty"` // by the receiving end
 	Done      uint64  `json:"done,omitempty"`
 	Failed    uint64  `json:"failed,omitempty"`
 	Failure   string  `json:"failure,omitempty"`
@@ -88,7 +116,7 @@ type Seen struct {
 	Idle      float64 `json:"idle"`
 	Sentsegs  uint64  `json:"segments,omitempty"` // of TCP, sent by both ends
 	Resent    uint64  `json:"resent,omitempty"`   // of them, again
-	Closed    float64 `json:"closed,omitempty"`   // share of the time that a receiver's window held a sender back, 0 to 1
+	Closed    float64 `json:"closed,omitempty"`   // share of the time that the receiver's window held a connection's sender back
 	latencies load.Latencies
 }
 
@@ -106,13 +134,13 @@ func observe(w *session, before, after moment) *Seen {
 		latencies: near.Near.Latency,
 		Sentsegs:  near.Connection.Sent,
 		Resent:    near.Connection.Retransmitted,
-		Closed:    float64(near.Connection.WindowLimited) / 1e6 / seconds,
 	}
 	if w.near != w.far {
 		s.Sentsegs += far.Connection.Sent
 		s.Resent += far.Connection.Retransmitted
-		s.Closed += float64(far.Connection.WindowLimited) / 1e6 / seconds
+		near.Connection.WindowLimited += far.Connection.WindowLimited
 	}
+	s.Closed = float64(near.Connection.WindowLimited) / 1e6 / seconds / float64(max(after.near.Connection.Count, 1))
 	s.count(near, far)
 	all := (after.machine.busy + after.machine.idle + after.machine.stolen) - (before.machine.busy + before.machine.idle + before.machine.stolen)
 	if all > 0 {
@@ -192,4 +220,21 @@ func values(l Load, s *Seen) (map[string]float64, error) {
 	}
 	gone := max(s.Sent-s.Received, 0)
 	return map[string]float64{"rate": s.Received / s.Seconds, "lost": 100 * gone / max(s.Sent, 1)}, nil
+}
+
+// rounded keeps six digits: more would be noise, and files would be long.
+func rounded(v float64) float64 {
+	r, _ := strconv.ParseFloat(strconv.FormatFloat(v, 'g', 6, 64), 64)
+	return r
+}
+
+func (s *Seen) rounded() *Seen {
+	for _, v := range []*float64{&s.Seconds, &s.Sent, &s.Received, &s.Busy, &s.Idle, &s.Stolen, &s.Closed} {
+		*v = rounded(*v)
+	}
+	for i := range s.Shares {
+		s.Shares[i].User = s.Shares[i].User.Round(time.Microsecond)
+		s.Shares[i].System = s.Shares[i].System.Round(time.Microsecond)
+	}
+	return s
 }

@@ -21,6 +21,7 @@ func measureMemory(ctx context.Context, into *Sample, w *session, l Load) error 
 	}
 	slabBefore, pagesBefore := slab(), w.pages()
 	job := w.job(l.job)
+	job.Conns = min(job.Conns, w.room())
 	if _, err := w.near.ask(ctx, load.Ask{Start: &job}); err != nil {
 		return err
 	}
@@ -45,11 +46,22 @@ func measureMemory(ctx context.Context, into *Sample, w *session, l Load) error 
 	pages := float64(w.pages()) - float64(pagesBefore)
 	n := float64(job.Conns)
 	into.Values = map[string]float64{"bytes": (heap + kernel + pages) / n}
-	into.Limit = fmt.Sprintf("near end's program %.0f B, kernel %.0f B", heap/n, kernel/n)
+	into.Limit = fmt.Sprintf("%d connections: near end's program %.0f B, kernel %.0f B", job.Conns, heap/n, kernel/n)
 	if len(w.between) > 0 {
 		into.Limit += fmt.Sprintf(", between %.0f B", pages/n)
 	}
 	return nil
+}
+
+// spareFiles are the descriptors that a process wants besides those of its connections.
+const spareFiles = 500
+
+// room is how many connections fit the limit of descriptors: a process that has both ends needs two for each.
+func (s *session) room() int {
+	if s.near == s.far {
+		return (maxFiles() - spareFiles) / 2
+	}
+	return maxFiles() - spareFiles
 }
 
 // pages is the memory of the processes between the ends.

@@ -44,7 +44,7 @@ const (
 // share is the processor time that a process took of an interval.
 type share struct {
 	Name     string        `json:"name"`
-	User     time.Duration `json:"user"`
+	User     time.Duration `json:"user"` // nanoseconds, as System
 	System   time.Duration `json:"system"`
 	Switches uint64        `json:"switches,omitempty"`
 }

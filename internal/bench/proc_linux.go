@@ -4,12 +4,15 @@ import (
 	"bufio"
 	"bytes"
 	"fmt"
+	"math"
 	"os"
 	"path/filepath"
 	"strconv"
 	"strings"
 	"sync"
 	"time"
+
+	"golang.org/x/sys/unix"
 
 	"github.com/userstack/userstack/internal/bench/load"
 )
@@ -108,4 +111,13 @@ func resident(pid int) uint64 {
 	all, _ := strconv.ParseUint(fields[rss], 10, 64)
 	common, _ := strconv.ParseUint(fields[shared], 10, 64)
 	return (all - common) * uint64(os.Getpagesize())
+}
+
+// maxFiles is how many descriptors a process may have: Go raises its own limit to the hard one.
+func maxFiles() int {
+	var limit unix.Rlimit
+	if unix.Getrlimit(unix.RLIMIT_NOFILE, &limit) != nil {
+		return math.MaxInt32
+	}
+	return int(min(limit.Max, math.MaxInt32))
 }

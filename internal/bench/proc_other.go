@@ -2,7 +2,11 @@
 
 package bench
 
-import "github.com/userstack/userstack/internal/bench/load"
+import (
+	"math"
+
+	"github.com/userstack/userstack/internal/bench/load"
+)
 
 // Other systems have no /proc: what processors and memory did is not known there.
 
@@ -11,3 +15,4 @@ func softirqAccount() load.Account { return load.Account{} }
 func machineTicks() ticks          { return ticks{} }
 func slab() uint64                 { return 0 }
 func resident(int) uint64          { return 0 }
+func maxFiles() int                { return math.MaxInt32 }

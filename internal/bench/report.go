@@ -1,6 +1,7 @@
 package bench
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -60,11 +61,32 @@ func (r *Report) Failed() bool {
 	return false
 }
 
-// Write writes the report as JSON.
+// Write writes the report as JSON, a sample a line.
 func (r *Report) Write(w io.Writer) error {
-	e := json.NewEncoder(w)
-	e.SetIndent("", " ")
-	return e.Encode(r)
+	head := *r
+	head.Samples = []Sample{}
+	text, err := json.MarshalIndent(head, "", " ")
+	if err != nil {
+		return err
+	}
+	before, after, _ := bytes.Cut(text, []byte("[]\n}"))
+	out := bytes.NewBuffer(before)
+	out.WriteString("[")
+	for i, s := range r.Samples {
+		line, err := json.Marshal(s)
+		if err != nil {
+			return err
+		}
+		if i > 0 {
+			out.WriteByte(',')
+		}
+		out.WriteString("\n  ")
+		out.Write(line)
+	}
+	out.WriteString("\n ]\n}\n")
+	out.Write(after)
+	_, err = w.Write(out.Bytes())
+	return err
 }
 
 // Read reads a report that Write has written.
@@ -103,7 +125,7 @@ func (r *Report) Merge(newer *Report) error {
 	}
 	r.Samples = append(samples, newer.Samples...)
 	r.Absent = nil
-	for _, w := range wires {
+	for _, w := range Wires() {
 		if reason, ok := absent[w.Name]; ok && !present[w.Name] {
 			r.Absent = append(r.Absent, Absent{w.Name, reason})
 		}

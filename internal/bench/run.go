@@ -27,6 +27,9 @@ const (
 	maxTime   = time.Hour
 )
 
+// aside is about what a sample takes besides its time: making a wire and taking it down.
+const aside = 200 * time.Millisecond
+
 // A Plan is a Config whose names have been found.
 type Plan struct {
 	Config
@@ -50,13 +53,14 @@ func (c Config) Plan() (*Plan, error) {
 	if p.loads, err = pick(loads, c.Loads, func(l Load) []string { return []string{l.Name, l.Group} }, "load"); err != nil {
 		return nil, err
 	}
-	p.wires, err = pick(wires, c.Wires, func(w Wire) []string { return []string{w.Name} }, "wire")
+	p.wires, err = pick(Wires(), c.Wires, func(w Wire) []string { return []string{w.Name} }, "wire")
 	return p, err
 }
 
 // Run measures. Wires that this machine lacks are named in Absent. A sample that fails has its error in it, and the others
 // go on. The error is that of ctx, and the report then has what was measured before.
-func (p *Plan) Run(ctx context.Context) (*Report, error) {
+func (p *Plan) Run(ctx context.Context) (_ *Report, err error) {
+	defer func() { err = errors.Join(err, removePrograms()) }()
 	r := &Report{Format: Format, Date: time.Now().UTC().Truncate(time.Second), Command: p.command(), Time: Seconds(p.Time)}
 	var present []Wire
 	for _, w := range p.wires {
@@ -71,6 +75,8 @@ func (p *Plan) Run(ctx context.Context) (*Report, error) {
 		return r, errors.New("none of the wires can be measured here")
 	}
 	r.Machine = describe(present)
+	about := time.Duration(len(p.loads)*p.Rounds*len(present)) * (p.Time + min(warmUp, p.Time) + aside)
+	fmt.Fprintf(p.Progress, "loads: %d, wires: %d, rounds: %d; this takes about %v\n", len(p.loads), len(present), p.Rounds, about.Round(time.Second))
 	for i, l := range p.loads {
 		for round := range p.Rounds {
 			for _, w := range present {

@@ -75,11 +75,3 @@ func (s *session) job(j load.Job) load.Job {
 	j.TCP, j.UDP = netip.AddrPortFrom(s.to, s.tcp), netip.AddrPortFrom(s.to, s.udp)
 	return j
 }
-
-// processes returns those that speak our protocol.
-func (s *session) processes() []*process {
-	if s.near == s.far {
-		return []*process{s.near}
-	}
-	return []*process{s.near, s.far}
-}

@@ -27,7 +27,7 @@ type section struct {
 func (r *Report) sections() (list []section) {
 	for _, l := range loads {
 		s := section{load: l}
-		for _, w := range wires {
+		for _, w := range Wires() {
 			if one, ok := r.row(l, w); ok {
 				s.rows = append(s.rows, one)
 			}

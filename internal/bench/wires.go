@@ -24,14 +24,14 @@ const (
 	overLoopback = "lo"
 )
 
-// wires are all there are, in the order of the table.
-var wires = slices.Concat([]Wire{
-	{Name: "pair", About: "two stacks of ours in one process, a pipe in memory", Reference: overLoopback, open: together(agent.Memory)},
-	{Name: overLoopback, About: "the kernel, both ends in one process, over its loopback", open: together(agent.Local)},
-}, namespaced)
+// inProcess are the wires both of whose ends are in one process.
+var inProcess = []Wire{
+	{Name: "pair", About: "two stacks of ours in one process, a pipe in memory", Reference: overLoopback, open: together(agent.Memory, here)},
+	{Name: overLoopback, About: "the kernel, both ends in one process, over its loopback", open: together(agent.Local, apart)},
+}
 
 // Wires returns all wires, in the order of the table.
-func Wires() []Wire { return slices.Clone(wires) }
+func Wires() []Wire { return slices.Concat(namespaced, inProcess) }
 
 // Missing returns what a wire lacks on this machine, with the remedy, or nil.
 func (w Wire) Missing() error {
@@ -41,18 +41,24 @@ func (w Wire) Missing() error {
 	return w.missing()
 }
 
-// together makes a wire both of whose ends are in one process.
-func together(role agent.Role) func(context.Context) (*session, error) {
+// together makes a wire both of whose ends are in one process, at a place.
+func together(role agent.Role, place func(*session) (commander, error)) func(context.Context) (*session, error) {
 	return func(ctx context.Context) (*session, error) {
 		s := newSession()
-		p, err := s.start(ctx, "both ends", agent.Config{Role: role}, execCommand)
+		command, err := place(s)
 		if err != nil {
+			return nil, err
+		}
+		if s.near, err = s.start(ctx, "both ends", agent.Config{Role: role}, command); err != nil {
 			return nil, s.fail(err)
 		}
-		s.near, s.far, s.to = p, p, agent.FarAddr.Addr()
+		s.far, s.to = s.near, agent.FarAddr.Addr()
 		if role == agent.Local {
 			s.to = agent.Loopback
 		}
 		return s, nil
 	}
 }
+
+// here is where this process is.
+func here(*session) (commander, error) { return execCommand, nil }

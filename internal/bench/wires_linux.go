@@ -16,14 +16,36 @@ import (
 
 // namespaced are the wires that lead into a network namespace.
 var namespaced = []Wire{
-	{Name: "tun", About: "our stack, a TUN device, the kernel", Reference: overVeth, missing: noNamespaces, open: overTUN(agent.Offload, tun.Config{})},
-	{Name: "tun-naive", About: "our stack as a simple program has it: water, no offload, a packet a system call", Reference: overVeth, missing: noNamespaces, open: overTUN(agent.Naive, tun.Config{Backend: tun.Water})},
-	{Name: overVeth, About: "the kernel, a veth pair, the kernel", missing: noNamespaces, open: kernelToKernel},
+	{Name: "tun", About: "our stack, a TUN device, the kernel", open: overTUN(agent.Offload, tun.Config{})},
+	{Name: "tun-gro", About: "our stack on a device without offload: the link cuts and merges segments", open: overTUN(agent.GRO, tun.Config{})},
+	{Name: "tun-naive", About: "our stack as a simple program has it: water, no offload, a packet a system call", open: overTUN(agent.Naive, tun.Config{Backend: tun.Water})},
+	{Name: overVeth, About: "the kernel, a veth pair, the kernel", open: kernelToKernel},
+	pastaWire,
+	slirpWire,
+	tapvsockWire,
+	wireguardWire,
 }
 
-// kernelSettings are those of every kernel in a namespace. Without them its congestion control is the machine's: one that
-// paces, as BBR does, measures its timers, at half the rate. Reno is in every kernel and permitted in every namespace, and
-// on a wire that loses nothing it does what CUBIC does.
+// Every namespaced wire but the reference is held against it, and needs namespaces besides what it says itself.
+func init() {
+	for i := range namespaced {
+		w := &namespaced[i]
+		if w.Name != overVeth {
+			w.Reference = overVeth
+		}
+		also := w.missing
+		w.missing = func() error {
+			if err := noNamespaces(); err != nil || also == nil {
+				return err
+			}
+			return also()
+		}
+	}
+}
+
+// kernelSettings are those of every kernel here. Without them its congestion control is the machine's: one that paces, as
+// BBR does, measures its timers. Reno is in every kernel and permitted in every namespace, and on a wire that loses nothing
+// it does what CUBIC does.
 var kernelSettings = map[string]string{"net.ipv4.tcp_congestion_control": "reno"}
 
 // noNamespaces asks once: asking makes a namespace and a device.
@@ -31,33 +53,40 @@ var noNamespaces = sync.OnceValue(namespace.Available)
 
 // overTUN joins a stack of ours to the kernel in a namespace.
 func overTUN(how agent.Link, device tun.Config) func(context.Context) (*session, error) {
-	device.MTU, device.Addrs = agent.MTU, []netip.Prefix{agent.FarAddr}
 	return func(ctx context.Context) (*session, error) {
-		s := newSession()
-		ns, err := namespace.New(namespace.Config{Sysctl: kernelSettings})
-		if err != nil {
-			return nil, err
-		}
-		s.onClose(ns.Close)
-		file, err := openDevice(ns, device)
-		if err != nil {
-			return nil, s.fail(err)
-		}
-		defer file.Close()
-		if s.far, err = s.start(ctx, "far end", agent.Config{Role: agent.Far}, ns.Command); err != nil {
-			return nil, s.fail(err)
-		}
-		cmd, err := agent.Command(agent.Config{Role: agent.Stack, Link: how}, execCommand)
-		if err != nil {
-			return nil, s.fail(err)
-		}
-		cmd.ExtraFiles = []*os.File{file}
-		if s.near, err = s.launch(ctx, "our stack", cmd); err != nil {
-			return nil, s.fail(err)
-		}
-		s.to = agent.FarAddr.Addr()
-		return s, nil
+		return ontoTUN(ctx, device, func(s *session, file *os.File) (*process, error) {
+			cmd, err := agent.Command(agent.Config{Role: agent.Stack, Link: how}, execCommand)
+			if err != nil {
+				return nil, err
+			}
+			cmd.ExtraFiles = []*os.File{file} // agent.Descriptor
+			return s.launch(ctx, "our stack", cmd)
+		})
 	}
+}
+
+// ontoTUN makes a namespace with a device and a far end in it. start makes the near end, of the device's other side.
+func ontoTUN(ctx context.Context, device tun.Config, start func(*session, *os.File) (*process, error)) (*session, error) {
+	device.MTU, device.Addrs = agent.MTU, []netip.Prefix{agent.FarAddr}
+	s := newSession()
+	ns, err := namespace.New(namespace.Config{Sysctl: kernelSettings})
+	if err != nil {
+		return nil, err
+	}
+	s.onClose(ns.Close)
+	file, err := openDevice(ns, device)
+	if err != nil {
+		return nil, s.fail(err)
+	}
+	defer file.Close()
+	if s.far, err = s.start(ctx, "far end", agent.Config{Role: agent.Far}, ns.Command); err != nil {
+		return nil, s.fail(err)
+	}
+	if s.near, err = start(s, file); err != nil {
+		return nil, s.fail(err)
+	}
+	s.to = agent.FarAddr.Addr()
+	return s, nil
 }
 
 // openDevice opens a device in a namespace and returns a descriptor to hand on.
@@ -106,8 +135,21 @@ func namespacePair(s *session) (near, far *namespace.Namespace, err error) {
 		A: []netip.Prefix{agent.NearAddr}, B: []netip.Prefix{agent.FarAddr}, MTU: agent.MTU, Sysctl: kernelSettings,
 	})
 	if err == nil {
-		s.onClose(near.Close)
+		s.onClose(near.Close) // the helper of the first has started that of the second
 		s.onClose(far.Close)
 	}
 	return near, far, err
+}
+
+// apart is a namespace of its own where there can be one, so that the kernel's settings are the same everywhere.
+func apart(s *session) (commander, error) {
+	if noNamespaces() != nil {
+		return execCommand, nil
+	}
+	ns, err := namespace.New(namespace.Config{Sysctl: kernelSettings})
+	if err != nil {
+		return nil, err
+	}
+	s.onClose(ns.Close)
+	return ns.Command, nil
 }

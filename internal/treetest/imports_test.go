@@ -20,14 +20,16 @@ var onlyIn = []struct {
 }{
 	{path: "unsafe", dirs: []string{"tun", "stack/link", "supervise/internal/seccomp", "stack/sockets/internal/oracle"}},
 	{path: "C"}, // see forbidden
-	{path: gvisor, dirs: []string{"stack", "testnet", "cmd/userstack", "supervise"}},
+	{path: gvisor, dirs: []string{"stack", "testnet", "cmd/userstack", "supervise", "internal/bench/agent"}},
 	{path: "github.com/songgao/water", dirs: []string{"tun"}},
 	{path: "github.com/vishvananda/netlink", dirs: []string{"tun"}},
 	{path: "github.com/miekg/dns", dirs: []string{"dnsresolver"}},
 	{path: "github.com/gopacket/gopacket", dirs: []string{"stack/link"}, tests: true},
 	{path: "github.com/spf13/cobra", dirs: []string{"cmd/userstack"}},
-	{path: "github.com/spf13/pflag", dirs: []string{"cmd/userstack"}},       // cobra's flags
-	{path: "github.com/coredns/coredns", dirs: []string{"testnet/coredns"}}, // a module of its own
+	{path: "github.com/spf13/pflag", dirs: []string{"cmd/userstack"}},                        // cobra's flags
+	{path: "github.com/coredns/coredns", dirs: []string{"testnet/coredns"}},                  // a module of its own
+	{path: "github.com/containers/gvisor-tap-vsock", dirs: []string{"internal/bench/peers"}}, // a module of its own
+	{path: "golang.zx2c4.com/wireguard", dirs: []string{"internal/bench/peers"}},
 	{path: "go.uber.org/goleak", tests: true, dirs: []string{"testnet"}},
 	{path: "golang.org/x/net/dns/dnsmessage", dirs: []string{"testnet"}, tests: true}, // dnsresolver has miekg/dns
 	{path: "golang.org/x/net"},

@@ -117,6 +117,6 @@ func serve(cfg Config) error {
 		return json.NewEncoder(os.Stdout).Encode(load.Reply{Error: err.Error()})
 	}
 	defer closeAll()
-	ends.Account = account
+	ends.Account = load.SelfAccount
 	return load.Serve(os.Stdin, os.Stdout, ends)
 }

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"net"
 	"net/netip"
-	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -55,13 +54,4 @@ func (kernel) Info(c net.Conn) (i load.Connection) {
 		}
 	})
 	return i
-}
-
-// account is getrusage(2) of this process.
-func account() load.Account {
-	var u unix.Rusage
-	if unix.Getrusage(unix.RUSAGE_SELF, &u) != nil {
-		return load.Account{}
-	}
-	return load.Account{User: time.Duration(u.Utime.Nano()), System: time.Duration(u.Stime.Nano()), Switches: uint64(u.Nvcsw)}
 }

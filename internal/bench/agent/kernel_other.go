@@ -7,8 +7,6 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
-
-	"github.com/userstack/userstack/internal/bench/load"
 )
 
 // widen leaves the system's buffer.
@@ -18,6 +16,3 @@ func widen(*net.UDPConn) {}
 func connect(*net.UDPConn, netip.AddrPort) error {
 	return fmt.Errorf("datagrams of the system's own sockets are measured on Linux only: %w", errors.ErrUnsupported)
 }
-
-// account says nothing: what processor time costs is measured on Linux only.
-func account() load.Account { return load.Account{} }

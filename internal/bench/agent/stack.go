@@ -7,6 +7,8 @@ import (
 	"net"
 	"net/netip"
 
+	gstack "gvisor.dev/gvisor/pkg/tcpip/stack"
+
 	"github.com/userstack/userstack/internal/bench/load"
 	"github.com/userstack/userstack/stack"
 	"github.com/userstack/userstack/stack/link"
@@ -37,7 +39,7 @@ func stackNear(cfg Config) (load.Ends, func(), error) {
 }
 
 // openLink adopts the descriptor and makes a link of it.
-func openLink(how Link) (*link.Endpoint, error) {
+func openLink(how Link) (gstack.LinkEndpoint, error) {
 	var device tun.Config
 	cfg := link.Config{MTU: MTU}
 	switch how {
@@ -50,8 +52,15 @@ func openLink(how Link) (*link.Endpoint, error) {
 	if cfg.Device, err = tun.FromFD(Descriptor, device); err != nil {
 		return nil, err
 	}
-	return link.New(cfg)
+	l, err := link.New(cfg)
+	if err != nil || how != Naive {
+		return l, err
+	}
+	return plain{l}, nil
 }
+
+// plain is a link whose stack does not know that it takes large segments, and so makes small ones.
+type plain struct{ gstack.LinkEndpoint }
 
 // stackBoth makes two stacks and a wire in memory.
 func stackBoth(Config) (load.Ends, func(), error) {

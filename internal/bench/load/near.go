@@ -3,7 +3,6 @@ package load
 import (
 	"context"
 	"encoding/binary"
-	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -212,8 +211,10 @@ func (n *Near) idleConns(ctx context.Context, job Job) error {
 		})
 	}
 	dialing.Wait()
-	if err := errors.Join(errs...); err != nil {
-		return err
+	for _, err := range errs {
+		if err != nil {
+			return err // the others say the same
+		}
 	}
 	n.idle.Store(uint64(job.Conns))
 	return nil

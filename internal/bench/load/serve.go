@@ -29,11 +29,12 @@ type Account struct {
 	Switches uint64        `json:"switches"` // times that a thread waited (getrusage(2), ru_nvcsw)
 }
 
-// Connection is what a stack says of a connection, all since its beginning.
+// Connection is what a stack says of its connections, all since their beginning.
 type Connection struct {
 	Sent          uint64 `json:"sent"`          // segments
 	Retransmitted uint64 `json:"retransmitted"` // of them, sent again
 	WindowLimited uint64 `json:"windowlimited"` // µs that the receiver's window held it back
+	Count         uint64 `json:"count"`         // of the connections that this is the sum of
 }
 
 // Ask is a request to Serve, Reply its answer: a JSON object each, in one line.
@@ -168,5 +169,6 @@ func (sum *Connection) add(network Network, conns []net.Conn) {
 		sum.Sent += i.Sent
 		sum.Retransmitted += i.Retransmitted
 		sum.WindowLimited += i.WindowLimited
+		sum.Count++
 	}
 }

@@ -1,0 +1,172 @@
+package bench
+
+import (
+	"context"
+	"debug/buildinfo"
+	"errors"
+	"fmt"
+	"net/netip"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"sync"
+
+	"github.com/userstack/userstack/internal/bench/agent"
+	"github.com/userstack/userstack/tun"
+	"github.com/userstack/userstack/tun/namespace"
+)
+
+// peersModule is the directory of the module that has the peers in Go, from the top of the source.
+const peersModule = "internal/bench/peers"
+
+// tapvsockWire stands as pasta's does, with gvproxy's MTU of 1,500.
+var tapvsockWire = Wire{
+	Name: "gvisor-tap-vsock", About: "the kernel, a TAP device, gvisor-tap-vsock, sockets of the kernel",
+	missing: notBuilt("tapvsock"), version: builtVersion("tapvsock", "github.com/containers/gvisor-tap-vsock"), open: overTapvsock,
+}
+
+// wireguardWire is laid as ours over TUN is.
+var wireguardWire = Wire{
+	Name: "wireguard-go", About: "wireguard-go's netstack, without the tunnel, a TUN device, the kernel",
+	missing: notBuilt("wireguard"), version: builtVersion("wireguard", "golang.zx2c4.com/wireguard"), open: overWireguard,
+}
+
+// programs are the peers that were built.
+var programs struct {
+	mu    sync.Mutex
+	dir   string // "" before the first
+	paths map[string]string
+	errs  map[string]error
+}
+
+// program builds a peer, once, and returns where it is.
+func program(name string) (string, error) {
+	programs.mu.Lock()
+	defer programs.mu.Unlock()
+	if err, tried := programs.errs[name]; tried {
+		return programs.paths[name], err
+	}
+	if programs.dir == "" {
+		dir, err := os.MkdirTemp("", "userstack-bench-")
+		if err != nil {
+			return "", err
+		}
+		programs.dir, programs.paths, programs.errs = dir, map[string]string{}, map[string]error{}
+	}
+	path := filepath.Join(programs.dir, name)
+	err := buildPeer(name, path)
+	programs.paths[name], programs.errs[name] = path, err
+	return path, err
+}
+
+func buildPeer(name, path string) error {
+	top := checkout()
+	if top == "" {
+		return errors.New("built from the source only: run bench in a checkout of it")
+	}
+	if _, err := exec.LookPath("go"); err != nil {
+		return fmt.Errorf("built from the source only, which takes the go command: %w", err)
+	}
+	cmd := exec.Command("go", "build", "-o", path, "./"+name)
+	cmd.Dir = filepath.Join(top, peersModule)
+	cmd.Env = append(os.Environ(), "CGO_ENABLED=0", "GOWORK=off", "GOFLAGS=-buildvcs=false")
+	var said tailBuffer
+	cmd.Stdout, cmd.Stderr = &said, &said
+	if err := cmd.Run(); err != nil {
+		return fmt.Errorf("could not be built, which takes the module cache or a network: %w: %s", err, said.String())
+	}
+	return nil
+}
+
+// removePrograms removes what was built.
+func removePrograms() error {
+	programs.mu.Lock()
+	defer programs.mu.Unlock()
+	dir := programs.dir
+	programs.dir, programs.paths, programs.errs = "", nil, nil
+	if dir == "" {
+		return nil
+	}
+	return os.RemoveAll(dir)
+}
+
+func notBuilt(name string) func() error {
+	return func() error {
+		_, err := program(name)
+		return err
+	}
+}
+
+// builtVersion says which version of a module a peer is made of.
+func builtVersion(name, module string) func() string {
+	return func() string {
+		path, err := program(name)
+		if err != nil {
+			return ""
+		}
+		info, err := buildinfo.ReadFile(path)
+		if err != nil {
+			return ""
+		}
+		for _, m := range info.Deps {
+			if m.Path == module {
+				return m.Version
+			}
+		}
+		return ""
+	}
+}
+
+// The addresses of gvisor-tap-vsock's network: gvproxy's.
+var (
+	tapvsockGuest = netip.MustParsePrefix("192.168.127.2/24")
+	tapvsockHost  = netip.MustParseAddr("192.168.127.254") // the loopback of the host
+)
+
+func overTapvsock(ctx context.Context) (*session, error) {
+	path, err := program("tapvsock")
+	if err != nil {
+		return nil, err
+	}
+	s := newSession()
+	var places [2]*namespace.Namespace
+	for i := range places {
+		if places[i], err = namespace.New(namespace.Config{Sysctl: kernelSettings}); err != nil {
+			return nil, s.fail(err)
+		}
+		s.onClose(places[i].Close)
+	}
+	host, guest := places[0], places[1]
+	file, err := openDevice(guest, tun.Config{Mode: tun.TAP, Backend: tun.Water, MTU: agent.MTU, Addrs: []netip.Prefix{tapvsockGuest}})
+	if err != nil {
+		return nil, s.fail(err)
+	}
+	defer file.Close()
+	cmd := host.Command(path)
+	cmd.ExtraFiles = []*os.File{file}
+	translator, err := s.launch(ctx, "gvisor-tap-vsock", cmd)
+	if err != nil {
+		return nil, s.fail(err)
+	}
+	if s.far, err = s.start(ctx, "far end", agent.Config{Role: agent.Far}, host.Command); err != nil {
+		return nil, s.fail(err)
+	}
+	if s.near, err = s.start(ctx, "near end", agent.Config{Role: agent.Kernel}, guest.Command); err != nil {
+		return nil, s.fail(err)
+	}
+	s.between = []helper{{translator.name, translator.pid}}
+	s.to = tapvsockHost
+	return s, nil
+}
+
+func overWireguard(ctx context.Context) (*session, error) {
+	path, err := program("wireguard")
+	if err != nil {
+		return nil, err
+	}
+	return ontoTUN(ctx, tun.Config{}, func(s *session, file *os.File) (*process, error) {
+		cmd := exec.Command(path, agent.NearAddr.Addr().String())
+		cmd.ExtraFiles = []*os.File{file}
+		return s.launch(ctx, "wireguard-go", cmd)
+	})
+}

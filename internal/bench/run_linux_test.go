@@ -1,0 +1,68 @@
+package bench_test
+
+import (
+	"bytes"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"github.com/userstack/userstack/internal/bench"
+	"github.com/userstack/userstack/testnet"
+)
+
+// marked has every process that the test starts, and those that they start, carry a mark in their environment, and fails
+// the test when one of them outlives it.
+func marked(t *testing.T) {
+	t.Helper()
+	mark := "USERSTACK_BENCH_TEST=" + t.Name()
+	t.Setenv("USERSTACK_BENCH_TEST", t.Name())
+	t.Cleanup(func() {
+		files, err := filepath.Glob("/proc/[0-9]*/environ")
+		if err != nil || len(files) == 0 {
+			t.Error("no processes to be seen: ", err)
+		}
+		for _, file := range files {
+			text, _ := os.ReadFile(file) // of those of other users nothing can be read
+			for _, one := range bytes.Split(text, []byte{0}) {
+				if string(one) == mark {
+					t.Errorf("%s: a process is left behind", filepath.Dir(file))
+				}
+			}
+		}
+	})
+}
+
+// TestRunWires measures over a TUN device and over veth, and the peers that are there, and leaves no process behind.
+func TestRunWires(t *testing.T) {
+	testnet.RequireNamespaces(t)
+	marked(t)
+	report := measure(t, bench.Config{Wires: []string{"tun", "tun-naive", "veth"}, Loads: []string{"out-1", "rtt-awake", "udp1400-in"}})
+	for _, s := range report.Samples {
+		if len(s.Seen.Shares) < 2 || s.Seen.Busy+s.Seen.Idle == 0 {
+			t.Errorf("%s over %s: nothing of the processors: %+v", s.Load, s.Wire, s.Seen)
+		}
+	}
+}
+
+// TestRunLocal measures the kernel's loopback, with both ends in one process.
+func TestRunLocal(t *testing.T) {
+	marked(t)
+	measure(t, bench.Config{Wires: []string{"lo"}, Loads: []string{"in-8", "connect"}})
+}
+
+// TestRunPeers measures over the peers that are installed.
+func TestRunPeers(t *testing.T) {
+	testnet.RequireNamespaces(t)
+	for _, w := range bench.Wires() {
+		if w.Name != "pasta" && w.Name != "slirp4netns" {
+			continue
+		}
+		t.Run(w.Name, func(t *testing.T) {
+			if err := w.Missing(); err != nil {
+				t.Skip(err)
+			}
+			marked(t)
+			measure(t, bench.Config{Wires: []string{w.Name}, Loads: []string{"in-1"}})
+		})
+	}
+}
