@@ -19,6 +19,7 @@ import (
 
 	"github.com/userstack/userstack/stack/internal/halfclose"
 	"github.com/userstack/userstack/stack/internal/translate"
+	"github.com/userstack/userstack/stack/internal/udpflow"
 )
 
 // A Stack is a configured TCP/IP stack. Its methods may be called from any
@@ -26,6 +27,7 @@ import (
 type Stack struct {
 	gv    *stack.Stack
 	links []stack.LinkEndpoint // owned; in the order of Config.NICs
+	flows *udpflow.Table
 
 	generation atomic.Uint64
 	routeMu    sync.Mutex // held over a read-change-write of gv's route table
@@ -77,6 +79,7 @@ func New(cfg Config) (_ *Stack, err error) {
 		RawFactory:               raw.EndpointFactory{},
 		AllowPacketEndpointWrite: true,
 	})
+	s.flows = udpflow.NewTable(s.gv)
 	if err := cfg.TCP.apply(s.gv); err != nil {
 		return nil, err
 	}
@@ -138,7 +141,7 @@ func (s *Stack) addNICs(cfg Config) error {
 		id := s.gv.NextNICID()
 		l := n.Link
 		if n.Name != LoopbackName {
-			l = halfclose.New(l)
+			l = halfclose.New(s.flows.NewLink(l, id))
 		}
 		if err := s.gv.CreateNICWithOptions(id, l, opts); err != nil {
 			return fmt.Errorf("stack: creating NIC %q: %v", n.Name, err)
@@ -168,6 +171,21 @@ func (s *Stack) addAddress(id tcpip.NICID, p netip.Prefix) error {
 // GVisor returns the netstack underneath, for code that wants more than this
 // package offers. It stays owned by s; do not close it.
 func (s *Stack) GVisor() *stack.Stack { return s.gv }
+
+// SegmentsUDP reports whether a NIC's link takes several datagrams in one packet;
+// see link.Endpoint.SegmentsUDP.
+func (s *Stack) SegmentsUDP(nic tcpip.NICID) bool {
+	const first = 2 // NIC 1 is the loopback
+	i := int(nic) - first
+	if i < 0 || i >= len(s.links) {
+		return false
+	}
+	l, ok := s.links[i].(interface{ SegmentsUDP() bool })
+	return ok && l.SegmentsUDP()
+}
+
+// UDPFlows returns the datagrams' way past netstack, for package sockets.
+func (s *Stack) UDPFlows() *udpflow.Table { return s.flows }
 
 // Closing returns a channel that is closed when Close begins.
 func (s *Stack) Closing() <-chan struct{} { return s.closing }

@@ -113,6 +113,10 @@ func (e *Endpoint) receive(g *coalescer, f *frame, n int) verdict {
 		return pass
 	}
 	buf := f.pull(n)
+	if p.segmentSize > 0 && p.proto == protoUDP && p.vouched && l2 == 0 && deliverDatagrams(d, proto, &buf, p.segmentSize) {
+		buf.Release()
+		return pass
+	}
 	if p.segmentSize == 0 {
 		e.deliver(a, stack.NewPacketBuffer(stack.PacketBufferOptions{Payload: buf}))
 		return pass

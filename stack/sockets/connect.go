@@ -31,6 +31,7 @@ func (s *Socket) Bind(a Sockaddr) error {
 	if err != nil {
 		return s.withLocal("bind", a, err)
 	}
+	defer s.d.forgetFlows()
 	return s.withLocal("bind", a, s.d.bind(ap))
 }
 
@@ -103,6 +104,7 @@ func (s *Socket) Connect(a Sockaddr, opts ...CallOption) error {
 	if s.d.unix != nil {
 		return s.withRemote("connect", a, s.connectUnix(a, &c))
 	}
+	defer s.d.forgetFlows()
 	ap, err := s.peer(c.ctx, a)
 	if err == EAFNOSUPPORT && s.d.isTCP() {
 		ap, err = netip.AddrPort{}, nil // what came of the last attempt is told first
@@ -244,6 +246,7 @@ func (d *description) disconnect() error {
 	if d.unix != nil {
 		return d.unix.disconnect().orNil()
 	}
+	defer d.forgetFlows()
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	ep := d.ep.Load()

@@ -184,6 +184,7 @@ func (d *description) init(ep tcpip.Endpoint) {
 	d.ep.Store(&endpoint{ep})
 	if d.kind&onDatagram != 0 {
 		d.newInbox()
+		d.joinFlows()
 		d.in.NotifyEvent(waiter.ReadableEvents) // raw and packet endpoints receive since they were made
 	}
 }
@@ -252,6 +253,7 @@ func (d *description) replaceAsLocked(errno Errno) {
 	if !d.bound.IsValid() && local.Port != 0 {
 		d.ghost.Store(uint32(local.Port))
 	}
+	d.forgetFlows()
 	if d.in != nil {
 		d.in.NotifyEvent(waiter.ReadableEvents) // what has come since it was bound
 	}
@@ -285,6 +287,7 @@ func (d *description) release() {
 	ep.Close()
 	if d.in != nil {
 		d.in.close()
+		d.leaveFlows()
 	}
 	if l := ep.SocketOptions().GetLinger(); d.isTCP() && l.Enabled && l.Timeout > 0 && d.timeout.Load() != 0 {
 		d.linger(ep, l.Timeout)

@@ -8,6 +8,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"gvisor.dev/gvisor/pkg/tcpip"
 	"gvisor.dev/gvisor/pkg/tcpip/header"
 	gstack "gvisor.dev/gvisor/pkg/tcpip/stack"
 
@@ -79,7 +80,8 @@ type Host struct {
 	cookie              uint64 // SO_NETNS_COOKIE
 	minUnprivilegedPort int
 	paths               paths
-	tap                 icmpTap // tells sockets of ICMP errors
+	tap                 icmpTap            // tells sockets of ICMP errors
+	udpDrops, udpSent   *tcpip.StatCounter // netstack's; to ask for them copies them all
 
 	closing   chan struct{} // closed by Close, when the sockets are
 	closeOnce sync.Once
@@ -113,6 +115,8 @@ func New(cfg Config) (*Host, error) {
 	}
 	h.lookups, h.endLookups = context.WithCancelCause(context.Background())
 	h.tap.host = h
+	udp := h.gv.Stats().UDP
+	h.udpDrops, h.udpSent = udp.ReceiveBufferErrors, udp.PacketsSent
 	h.table.init(cfg.FDBase)
 	h.defaultTimeout.Store(int64(NoTimeout))
 	h.SetResolver(cfg.Resolver)

@@ -26,6 +26,8 @@ type inbox struct {
 
 	feeding sync.Mutex // one goroutine at a time moves datagrams, in order
 	filling letterWriter
+	fed     netip.AddrPort // sender of the datagram that netstack delivered last
+	learned bool           // a flow was offered to be received past netstack
 
 	mu    sync.Mutex
 	queue []datagram // a ring
@@ -55,6 +57,17 @@ type datagram struct {
 	failed *queuedError // what MSG_ERRQUEUE took instead of a datagram
 
 	segment int // bytes of each datagram when several were put together (UDP_GRO)
+	done    int // bytes of body that were taken
+}
+
+// front returns the bytes of the next datagram: all there are, or one of those
+// that came together.
+func (dg *datagram) front() []byte {
+	p := dg.body.bytes()[min(dg.done, len(dg.body.bytes())):]
+	if dg.segment > 0 {
+		p = p[:min(dg.segment, len(p))]
+	}
+	return p
 }
 
 func (d *description) newInbox() {
@@ -62,7 +75,7 @@ func (d *description) newInbox() {
 	if d.kind == onPacket {
 		d.in.packet = d.newPacketState()
 	}
-	d.in.entry.Init(d.in, waiter.ReadableEvents|waiter.EventErr|waiter.EventHUp)
+	d.in.entry.Init(d.in, waiter.EventIn|waiter.EventErr|waiter.EventHUp) // not of flowEvent
 	d.wq.EventRegister(&d.in.entry)
 }
 
@@ -96,6 +109,8 @@ func (in *inbox) feed() bool {
 		dg.body = in.filling.letter
 		if !d.admits(&dg) || !in.put(dg) {
 			dg.body.free()
+		} else if d.kind == onUDP {
+			in.learn(&dg)
 		}
 		return true
 	case *tcpip.ErrWouldBlock, *tcpip.ErrClosedForReceive, *tcpip.ErrInvalidEndpointState, *tcpip.ErrNotConnected:
@@ -142,28 +157,36 @@ func askForEverything(ops *tcpip.SocketOptions) {
 // put queues a datagram if SO_RCVBUF has room for it; an empty queue takes one
 // of any size.
 func (in *inbox) put(dg datagram) bool {
-	limit := in.d.inboxSize()
-	cost := charge(len(dg.body.bytes()))
 	in.mu.Lock()
 	defer in.mu.Unlock()
-	if in.ended {
+	if in.ended || !in.hasRoomLocked(len(dg.body.bytes()), 1) {
 		return false
 	}
-	if in.n > 0 && in.used+cost > limit {
-		in.drops++
-		if in.d.kind == onUDP { // netstack has counted it as delivered (T42)
-			in.d.host.gv.Stats().UDP.ReceiveBufferErrors.Increment()
-		}
-		return false
+	in.pushLocked(&dg)
+	return true
+}
+
+// hasRoomLocked reports whether what holds size bytes fits. If not, the datagrams
+// that it is of are counted as lost.
+func (in *inbox) hasRoomLocked(size, datagrams int) bool {
+	if in.n == 0 || in.used+charge(size) <= in.d.inboxSize() {
+		return true
 	}
+	in.drops += uint32(datagrams)
+	if in.d.kind == onUDP { // netstack has counted it as delivered (T42)
+		in.d.host.udpDrops.IncrementBy(uint64(datagrams))
+	}
+	return false
+}
+
+func (in *inbox) pushLocked(dg *datagram) {
 	if in.n == len(in.queue) {
 		in.grow()
 	}
 	dg.lost = in.drops
-	in.queue[(in.head+in.n)%len(in.queue)] = dg
+	in.queue[(in.head+in.n)%len(in.queue)] = *dg
 	in.n++
-	in.used += cost
-	return true
+	in.used += charge(len(dg.body.bytes()))
 }
 
 // firstPlaces is the capacity of an inbox that receives for the first time.
@@ -185,16 +208,17 @@ func (in *inbox) take(w *scatter, peek bool, meta *datagram) (r received, ok boo
 		return received{}, false
 	}
 	dg := &in.queue[in.head]
-	n, _ := w.Write(dg.body.bytes())
-	r = received{n: n, total: len(dg.body.bytes()), from: dg.from, link: dg.link}
+	p := dg.front()
+	n, _ := w.Write(p)
+	r = received{n: n, total: len(p), from: dg.from, link: dg.link}
 	in.stamp, dg.peeked = dg.when, true
 	if meta != nil {
 		*meta = *dg
-		meta.body = nil
+		meta.body, meta.segment = nil, 0
 	}
 	if !peek {
 		in.last = dg.from
-		in.drop()
+		in.pop(len(p))
 	}
 	return r, true
 }
@@ -213,7 +237,15 @@ func (in *inbox) forgetSender() {
 	in.last = netip.AddrPort{}
 }
 
-// drop removes the oldest datagram.
+// pop removes the next datagram, of n bytes.
+func (in *inbox) pop(n int) {
+	dg := &in.queue[in.head]
+	if dg.done += n; dg.done >= len(dg.body.bytes()) {
+		in.drop()
+	}
+}
+
+// drop removes the oldest datagram, with those that came together with it.
 func (in *inbox) drop() {
 	dg := &in.queue[in.head]
 	in.used -= charge(len(dg.body.bytes()))
@@ -249,7 +281,7 @@ func (in *inbox) next() int {
 	if in.n == 0 {
 		return 0
 	}
-	return len(in.queue[in.head].body.bytes())
+	return len(in.queue[in.head].front())
 }
 
 // close gives the buffers back.

@@ -42,6 +42,9 @@ func (d *description) setOption(o *option, value []byte) Errno {
 	if !o.once {
 		d.recordLocked(o.target, value)
 	}
+	if o.key.level == SOL_SOCKET || o.key.level == SOL_IPV6 {
+		d.forgetFlows() // SO_BINDTODEVICE, SO_REUSEPORT, IPV6_V6ONLY
+	}
 	return 0
 }
 

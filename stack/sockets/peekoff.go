@@ -61,7 +61,7 @@ func (in *inbox) peekAt(w *scatter, off int, meta *datagram) (r received, ok boo
 	defer in.mu.Unlock()
 	for i := range in.n {
 		dg := &in.queue[(in.head+i)%len(in.queue)]
-		p := dg.body.bytes()
+		p := dg.front()
 		if off >= len(p) && (off > 0 || dg.peeked) {
 			off -= len(p)
 			continue

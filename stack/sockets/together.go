@@ -39,13 +39,13 @@ func (in *inbox) takeMore(w *scatter, first *datagram, r *received) {
 	defer in.mu.Unlock()
 	for in.n > 0 {
 		dg := &in.queue[in.head]
-		p := dg.body.bytes()
+		p := dg.front()
 		if len(p) == 0 || len(p) > size || len(p) > w.size() || r.n+len(p) > maxTogether || !dg.continues(first) {
 			return
 		}
 		n, _ := w.Write(p)
 		r.n, r.total, first.segment = r.n+n, r.total+n, size
-		in.drop()
+		in.pop(n)
 		if n < size {
 			return
 		}
