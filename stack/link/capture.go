@@ -81,6 +81,9 @@ func (c *Capture) RequireWireForm() { requireWireForm(c.lower) }
 // package comment.
 func (c *Capture) RequireSendForm() { requireSendForm(c.lower) }
 
+// SegmentsUDP passes the question on to the link below; see Endpoint.
+func (c *Capture) SegmentsUDP() bool { return segmentsUDP(c.lower) }
+
 // WritePackets implements stack.LinkEndpoint.
 func (c *Capture) WritePackets(pkts stack.PacketBufferList) (int, tcpip.Error) {
 	for _, pkt := range pkts.AsSlice() {

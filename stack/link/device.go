@@ -43,5 +43,5 @@ const (
 	FeatureHostTSO6  uint64 = 1 << 12 // segments TCP over IPv6
 	FeatureGuestUSO4 uint64 = 1 << 54 // hands in coalesced UDP datagrams over IPv4
 	FeatureGuestUSO6 uint64 = 1 << 55 // the same over IPv6
-	FeatureHostUSO   uint64 = 1 << 56 // segments UDP; never used for sending here
+	FeatureHostUSO   uint64 = 1 << 56 // cuts UDP into datagrams, of either IP version
 )

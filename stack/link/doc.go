@@ -30,6 +30,11 @@
 // MSS, ever leaves. Received segments that a device has not coalesced are
 // merged here, those that one Read brought in; see gro.go.
 //
+// Datagrams: a link that says SegmentsUDP takes several of one flow and one size
+// in one packet as well (UDP_SEGMENT), and hands in what a device has coalesced
+// whole if its dispatcher has DeliverDatagrams and takes it; else each datagram
+// by itself.
+//
 // Checksums: links here never claim CapabilityTXChecksumOffload, because
 // netstack then leaves zeroes in places that no device can tell from a packet
 // sent without a checksum on purpose. Bulk TCP is offloaded all the same: GSO

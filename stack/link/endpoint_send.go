@@ -138,10 +138,7 @@ func (e *Endpoint) gather(b *batch, pkt *stack.PacketBuffer, queue int) {
 	switch {
 	case payload <= size && e.features&FeatureCSUM != 0:
 	case payload > size && e.segments(l):
-		device.gsoType, device.gsoSize = virtioGSOTCPv4, uint16(size)
-		if l.v6 {
-			device.gsoType = virtioGSOTCPv6
-		}
+		device.gsoType, device.gsoSize = l.gsoType(), uint16(size)
 		e.stats.offloaded.Add(1)
 	default:
 		e.cut(b, pkt, l, device, size, queue)
@@ -152,14 +149,24 @@ func (e *Endpoint) gather(b *batch, pkt *stack.PacketBuffer, queue int) {
 	b.add(device, at, pkt.Size())
 }
 
-// segments reports whether the device cuts TCP segments of this layout.
+// segments reports whether the device cuts packets of this layout.
 func (e *Endpoint) segments(l layout) bool {
 	want := FeatureCSUM | FeatureHostTSO4
-	if l.v6 {
+	switch {
+	case l.proto == protoUDP:
+		want = FeatureCSUM | FeatureHostUSO
+	case l.v6:
 		want = FeatureCSUM | FeatureHostTSO6
 	}
 	return e.features&want == want
 }
+
+// SegmentsUDP reports that the link takes several datagrams of one flow in one
+// packet: UDP payload of up to MaxGSOSize bytes with headers, of which each
+// GSOOptions.MSS bytes are a datagram, the last one perhaps shorter, behind
+// headers whose checksum is partial (GSOOptions.NeedsCsum). What the device
+// cannot cut is cut here.
+func (e *Endpoint) SegmentsUDP() bool { return true }
 
 // cut puts a packet into the batch in pieces of size bytes of payload each. Their
 // checksums are completed here unless the device does that.

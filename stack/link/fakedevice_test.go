@@ -141,6 +141,8 @@ func (d *fakeDevice) write(queue int, packet [][]byte) error {
 		want |= FeatureHostTSO4
 	case virtioGSOTCPv6:
 		want |= FeatureHostTSO6
+	case virtioGSOUDP:
+		want |= FeatureHostUSO
 	case virtioGSONone:
 	default:
 		return syscall.EINVAL

@@ -30,6 +30,17 @@ func (l layout) checksumOffset() int {
 	return 6 // RFC 768
 }
 
+// gsoType is how a virtio header calls a large packet of this layout.
+func (l layout) gsoType() uint8 {
+	switch {
+	case l.proto == protoUDP:
+		return virtioGSOUDP
+	case l.v6:
+		return virtioGSOTCPv6
+	}
+	return virtioGSOTCPv4
+}
+
 // parseLayout finds the headers of the packet that starts l2 bytes into b. It
 // fails on fragments, on protocols other than TCP and UDP, and when b ends
 // before the headers do.

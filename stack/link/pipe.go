@@ -107,7 +107,7 @@ func (p *PipeEnd) accept(pkt *stack.PacketBuffer) {
 		return
 	}
 	l, offloaded := layoutOf(pkt)
-	if !offloaded && pkt.Size() > int(p.MTU()) {
+	if !offloaded && pkt.Size() > int(p.MTU()) || l.datagramSize(pkt) > int(p.MTU()) {
 		p.stats.oversize.Add(1)
 		return
 	}
@@ -115,7 +115,7 @@ func (p *PipeEnd) accept(pkt *stack.PacketBuffer) {
 	// sender pushed, and the sender's packet dies when WritePackets returns.
 	// The bytes stay as they are: a retransmission gets headers of its own.
 	bytes := pkt.ToBuffer()
-	if offloaded && p.is(wireForm) {
+	if offloaded && (p.is(wireForm) || l.proto == protoUDP) {
 		size := sendSize(l, pkt.GSOOptions.MSS, p.MTU())
 		for in := range l.split(&bytes, size) {
 			p.enqueue(queuedPacket{pkt: in, proto: pkt.NetworkProtocolNumber})

@@ -68,8 +68,12 @@ const tcpFlagCWR = header.TCPFlags(0x80)
 // sendSize returns the payload that each segment of a packet may have: the
 // peer's MSS, or less where the MTU has shrunk since the connection began.
 // An mss of zero is not known yet: such a packet is no longer than the MTU.
+// Datagrams keep their size whatever the MTU has become.
 func sendSize(l layout, mss uint16, mtu uint32) int {
 	size := int(mss)
+	if l.proto == protoUDP && size > 0 {
+		return size
+	}
 	if size == 0 {
 		size = maxMTU
 	}
@@ -79,9 +83,13 @@ func sendSize(l layout, mss uint16, mtu uint32) int {
 	return size
 }
 
-// layoutOf returns the layout of a TCP packet that a stack sends with GSO
-// options and a partial checksum, and false for any other.
+// layoutOf returns the layout of a TCP or UDP packet that a stack sends with GSO
+// options and a partial checksum, and false for any other. Netstack's GSO types
+// tell the IP versions apart; the transport is the packet's.
 func layoutOf(pkt *stack.PacketBuffer) (layout, bool) {
+	if !pkt.GSOOptions.NeedsCsum {
+		return layout{}, false
+	}
 	l := layout{
 		l2:    len(pkt.LinkHeader().Slice()),
 		l3:    len(pkt.NetworkHeader().Slice()),
@@ -89,13 +97,15 @@ func layoutOf(pkt *stack.PacketBuffer) (layout, bool) {
 		v6:    pkt.GSOOptions.Type == stack.GSOTCPv6,
 		proto: protoTCP,
 	}
-	switch {
-	case !pkt.GSOOptions.NeedsCsum:
-		return l, false
-	case pkt.GSOOptions.Type == stack.GSOTCPv4:
-		return l, l.l3 >= header.IPv4MinimumSize && l.l4 >= header.TCPMinimumSize
-	case pkt.GSOOptions.Type == stack.GSOTCPv6:
-		return l, l.l3 >= header.IPv6MinimumSize && l.l4 >= header.TCPMinimumSize
+	least := header.TCPMinimumSize
+	if pkt.TransportProtocolNumber == header.UDPProtocolNumber {
+		l.proto, least = protoUDP, header.UDPMinimumSize
+	}
+	switch pkt.GSOOptions.Type {
+	case stack.GSOTCPv4:
+		return l, l.l3 >= header.IPv4MinimumSize && l.l4 >= least
+	case stack.GSOTCPv6:
+		return l, l.l3 >= header.IPv6MinimumSize && l.l4 >= least
 	}
 	return l, false
 }

@@ -34,12 +34,38 @@ func MarshalControl(messages []ControlMessage) []byte {
 	return b
 }
 
+// putControl writes messages into a control buffer for as long as there is room,
+// as controlRoom does, and returns how much of it they take and whether
+// something was left out.
+func putControl(b []byte, messages []ControlMessage) (n int, cut bool) {
+	for _, m := range messages {
+		room := len(b) - n - cmsgHeaderSize
+		if room < 0 {
+			return n, true
+		}
+		if len(m.Data) > room {
+			m.Data, cut = m.Data[:room], true
+		}
+		at := b[n:]
+		binary.LittleEndian.PutUint64(at, uint64(cmsgHeaderSize+len(m.Data)))
+		binary.LittleEndian.PutUint32(at[8:], uint32(m.Level))
+		binary.LittleEndian.PutUint32(at[12:], uint32(m.Type))
+		copy(at[cmsgHeaderSize:], m.Data)
+		used := min(ControlLen(len(m.Data)), len(at))
+		clear(at[cmsgHeaderSize+len(m.Data) : used])
+		n += used
+	}
+	return n, cut
+}
+
 // ParseControl returns the messages in a control buffer; their data is part of b.
 // As in Linux, the padding of the last message may be missing and a rest too
 // short for a header is ignored. A length that is shorter than a header or longer
 // than the buffer is EINVAL.
-func ParseControl(b []byte) ([]ControlMessage, error) {
-	var messages []ControlMessage
+func ParseControl(b []byte) ([]ControlMessage, error) { return parseControl(nil, b) }
+
+// parseControl appends the messages in b.
+func parseControl(messages []ControlMessage, b []byte) ([]ControlMessage, error) {
 	for len(b) >= cmsgHeaderSize {
 		size := binary.LittleEndian.Uint64(b)
 		if size < cmsgHeaderSize || size > uint64(len(b)) {

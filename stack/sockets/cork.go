@@ -71,24 +71,32 @@ func (s *Socket) sendShaped(r *gather, to *tcpip.FullAddress, control []ControlM
 	if done, n, err := s.addToCorked(r, c); done {
 		return n, err
 	}
-	full, v6, errno := d.target(to)
+	p, errno := d.packetFor(to, control)
 	if errno != 0 {
 		return 0, errno
 	}
+	if d.kind == onUDP && (c.flags&MSG_MORE != 0 || d.asked(askCork)) {
+		return s.startCorked(&p, r)
+	}
+	return s.sendPacket(&p, r, c)
+}
+
+// packetFor settles where a datagram goes, and how.
+func (d *description) packetFor(to *tcpip.FullAddress, control []ControlMessage) (corkedPacket, Errno) {
+	full, v6, errno := d.target(to)
+	if errno != 0 {
+		return corkedPacket{}, errno
+	}
 	sh, errno := d.shapeOf(control, v6)
 	if errno != 0 {
-		return 0, errno
+		return corkedPacket{}, errno
 	}
 	if sh.nic != 0 {
 		full.NIC = sh.nic
 	} else if full.NIC == 0 && isUnicast(translate.NetipAddr(full.Addr)) {
 		full.NIC = tcpip.NICID(d.unicastInterface(v6))
 	}
-	p := &corkedPacket{to: full, v6: v6, shape: sh}
-	if d.kind == onUDP && (c.flags&MSG_MORE != 0 || d.asked(askCork)) {
-		return s.startCorked(p, r)
-	}
-	return s.sendPacket(p, r, c)
+	return corkedPacket{to: full, v6: v6, shape: sh}, 0
 }
 
 // addToCorked appends to a datagram that waits, and sends it unless there is
@@ -125,14 +133,16 @@ func (s *Socket) addToCorked(r *gather, c *call) (done bool, n int, err error) {
 	return true, n, nil
 }
 
-func (s *Socket) startCorked(p *corkedPacket, r *gather) (int, error) {
+func (s *Socket) startCorked(first *corkedPacket, r *gather) (int, error) {
 	n := r.Len()
-	if n > p.limit() {
+	if n > first.limit() {
 		return 0, EMSGSIZE
 	}
-	if _, errno := s.d.sourcePort(p.to); errno != 0 {
+	if _, errno := s.d.sourcePort(first.to); errno != 0 {
 		return 0, errno
 	}
+	p := new(corkedPacket)
+	*p = *first
 	p.data = r.all()
 	x := s.d.makeExtras()
 	x.mu.Lock()
@@ -179,8 +189,8 @@ func (s *Socket) sendPacket(p *corkedPacket, r *gather, c *call) (int, error) {
 	if errno != 0 {
 		return 0, errno
 	}
+	defer route.Release()
 	mtu := int(route.MTU()) // what follows the IP header
-	route.Release()
 	switch {
 	case min(size, step)+udpHeaderSize > mtu:
 		return 0, EMSGSIZE // also when nothing is to be cut
@@ -188,6 +198,11 @@ func (s *Socket) sendPacket(p *corkedPacket, r *gather, c *call) (int, error) {
 		return 0, EINVAL
 	case size <= step:
 		return s.sendOne(p, r, c)
+	case s.d.tooBig(step, &p.to):
+		return 0, s.d.tellTooBig(&p.to)
+	case s.d.bundles(route, step):
+		errno := s.d.sendBundle(&bundle{bufs: r.bufs, size: size, step: step}, route, p)
+		return size, errno.orNil()
 	}
 	data := r.all()
 	for at := 0; at < size; at += step {

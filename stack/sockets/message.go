@@ -114,8 +114,10 @@ func (s *Socket) recvMessage(m *Msg, oobLen int, c *call) error {
 	if r.total > r.n && !r.toEnd {
 		m.Flags |= MSG_TRUNC
 	}
+	var l controlList
+	s.d.controlOf(&l, &dg)
 	room := controlRoom{left: oobLen}
-	for _, cm := range s.d.controlOf(&dg) {
+	for _, cm := range l.messages {
 		room.add(cm)
 	}
 	if room.cut {
@@ -128,21 +130,19 @@ func (s *Socket) recvMessage(m *Msg, oobLen int, c *call) error {
 	return nil
 }
 
-// controlOf returns the control messages of what was received.
-func (d *description) controlOf(dg *datagram) []ControlMessage {
+// controlOf adds the control messages of what was received.
+func (d *description) controlOf(l *controlList, dg *datagram) {
 	switch {
 	case dg.failed != nil:
-		var ms []ControlMessage
 		if dg.failed.isICMP() {
-			ms = d.ancillary(dg)
+			d.ancillary(l, dg)
 		}
-		return append(ms, dg.failed.control(d.family))
+		l.messages = append(l.messages, dg.failed.control(d.family))
 	case d.in != nil:
-		return d.ancillary(dg)
+		d.ancillary(l, dg)
 	case d.isTCP() && d.asked(askQueued):
-		return []ControlMessage{ControlInt(SOL_TCP, TCP_CM_INQ, d.inq())}
+		l.addInt(SOL_TCP, TCP_CM_INQ, d.inq())
 	}
-	return nil
 }
 
 // recvError takes an error from the queue. It never waits.

@@ -4,7 +4,13 @@ package sockets
 // many it sent (sendmmsg(2)). N of each is then the number of its bytes that were
 // sent. An error is returned only if none was sent; the error of a later message
 // is that of the next call.
+//
+// UDP datagrams of one size that follow each other to one address leave in one
+// piece, which the link or its device cuts.
 func (s *Socket) SendMMsg(msgs []*Msg, opts ...CallOption) (int, error) {
+	if s.d.kind == onUDP {
+		return s.sendDatagrams(msgs, opts)
+	}
 	for i, m := range msgs {
 		if m == nil {
 			return i, s.nilMessage("sendmmsg", i)
@@ -20,6 +26,53 @@ func (s *Socket) SendMMsg(msgs []*Msg, opts ...CallOption) (int, error) {
 		m.N = n
 	}
 	return len(msgs), nil
+}
+
+// sendDatagrams is SendMMsg for UDP.
+func (s *Socket) sendDatagrams(msgs []*Msg, opts []CallOption) (int, error) {
+	c := s.sending(opts)
+	b := newSendBatch()
+	defer b.free()
+	for i, m := range msgs {
+		if m == nil {
+			break
+		}
+		o := b.add(m.Buffers, m.Control)
+		switch {
+		case m.Addr == nil:
+		case i > 0 && sameName(m.Addr, msgs[i-1].Addr):
+			before := &b.out[i-1]
+			o.to, o.named, o.err = before.to, true, before.err
+		default:
+			o.named = true
+			o.to, o.err = s.to(c.ctx, m.Addr)
+		}
+	}
+	n, err := s.sendBatch(b, &c)
+	for i, m := range msgs[:n] {
+		m.N = b.out[i].size
+	}
+	switch {
+	case n == len(b.out) && n < len(msgs):
+		return n, s.nilMessage("sendmmsg", n)
+	case err != nil && n == 0:
+		return 0, s.withRemote("sendmmsg", msgs[0].Addr, err)
+	}
+	return n, nil
+}
+
+// sameName reports whether two addresses are equal, as far as that can be seen
+// without looking names up.
+func sameName(a, b Sockaddr) bool {
+	switch a := a.(type) {
+	case Inet4:
+		b, ok := b.(Inet4)
+		return ok && a == b
+	case Inet6:
+		b, ok := b.(Inet6)
+		return ok && a == b
+	}
+	return false
 }
 
 // nilMessage is the error of a message that is nil, which those before it hide.

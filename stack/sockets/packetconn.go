@@ -4,6 +4,7 @@ import (
 	"errors"
 	"net"
 	"net/netip"
+	"sync/atomic"
 	"time"
 
 	"gvisor.dev/gvisor/pkg/waiter"
@@ -15,6 +16,7 @@ type PacketConn struct {
 	s           *Socket
 	local       net.Addr
 	read, write deadline
+	sender      atomic.Pointer[knownSender]
 }
 
 var _ net.PacketConn = (*PacketConn)(nil)

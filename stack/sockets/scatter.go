@@ -13,6 +13,7 @@ type scatter struct {
 	past int      // bytes to throw away before any is kept (SO_PEEK_OFF)
 	skip bool     // leave the buffers as they are and only count (MSG_TRUNC, tcp(7))
 	one  [1][]byte
+	list [][]byte // backs rest when there are several
 }
 
 var scatters = sync.Pool{New: func() any { return new(scatter) }}
@@ -28,12 +29,14 @@ func scatterOver(p []byte) *scatter {
 // scatterOverAll is scatterOver for several buffers, which it copies the list of.
 func scatterOverAll(bufs [][]byte) *scatter {
 	w := scatters.Get().(*scatter)
-	w.rest = append([][]byte(nil), bufs...)
+	w.list = append(w.list[:0], bufs...)
+	w.rest = w.list
 	return w
 }
 
 func (w *scatter) free() {
-	w.rest, w.one[0], w.past, w.skip = nil, nil, 0, false
+	clear(w.list)
+	w.list, w.rest, w.one[0], w.past, w.skip = w.list[:0], nil, nil, 0, false
 	scatters.Put(w)
 }
 

@@ -132,7 +132,9 @@ func (s *Socket) recvMessageUnix(m *Msg, w *scatter, oobLen int, c *call) error 
 		if a.when == 0 {
 			a.when = time.Now().UnixNano() // asked for too late
 		}
-		for _, cm := range s.d.times(nil, ask(s.d.asks.Load()), a.when) {
+		var l controlList
+		s.d.times(&l, ask(s.d.asks.Load()), a.when)
+		for _, cm := range l.messages {
 			room.add(cm)
 		}
 	}
