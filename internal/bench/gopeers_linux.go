@@ -19,56 +19,51 @@ import (
 // peersModule is the directory of the module that has the peers in Go, from the top of the source.
 const peersModule = "internal/bench/peers"
 
-// tapvsockWire stands as pasta's does, with gvproxy's MTU of 1,500.
-var tapvsockWire = Wire{
-	Name: "gvisor-tap-vsock", About: "the kernel, a TAP device, gvisor-tap-vsock, sockets of the kernel",
-	missing: notBuilt("tapvsock"), version: builtVersion("tapvsock", "github.com/containers/gvisor-tap-vsock"), open: overTapvsock,
-}
-
-// wireguardWire is laid as ours over TUN is.
-var wireguardWire = Wire{
-	Name: "wireguard-go", About: "wireguard-go's netstack, without the tunnel, a TUN device, the kernel",
-	missing: notBuilt("wireguard"), version: builtVersion("wireguard", "golang.zx2c4.com/wireguard"), open: overWireguard,
-}
-
 // programs are the peers that were built.
 var programs struct {
 	mu    sync.Mutex
-	dir   string // "" before the first
-	paths map[string]string
-	errs  map[string]error
+	dir   string            // "" before the first
+	paths map[string]string // by name
 }
 
-// program builds a peer, once, and returns where it is.
-func program(name string) (string, error) {
-	programs.mu.Lock()
-	defer programs.mu.Unlock()
-	if err, tried := programs.errs[name]; tried {
-		return programs.paths[name], err
-	}
-	if programs.dir == "" {
-		dir, err := os.MkdirTemp("", "userstack-bench-")
-		if err != nil {
-			return "", err
-		}
-		programs.dir, programs.paths, programs.errs = dir, map[string]string{}, map[string]error{}
-	}
-	path := filepath.Join(programs.dir, name)
-	err := buildPeer(name, path)
-	programs.paths[name], programs.errs[name] = path, err
-	return path, err
-}
-
-func buildPeer(name, path string) error {
-	top := checkout()
-	if top == "" {
+// noSource says what building them lacks.
+func noSource() error {
+	if checkout() == "" {
 		return errors.New("built from the source only: run bench in a checkout of it")
 	}
 	if _, err := exec.LookPath("go"); err != nil {
 		return fmt.Errorf("built from the source only, which takes the go command: %w", err)
 	}
-	cmd := exec.Command("go", "build", "-o", path, "./"+name)
-	cmd.Dir = filepath.Join(top, peersModule)
+	return nil
+}
+
+// building returns what builds a peer, unless that is done.
+func building(name string) func(context.Context) error {
+	return func(ctx context.Context) error {
+		programs.mu.Lock()
+		defer programs.mu.Unlock()
+		if programs.paths[name] != "" {
+			return nil
+		}
+		if programs.dir == "" {
+			dir, err := os.MkdirTemp("", "userstack-bench-")
+			if err != nil {
+				return err
+			}
+			programs.dir, programs.paths = dir, map[string]string{}
+		}
+		path := filepath.Join(programs.dir, name)
+		if err := buildPeer(ctx, name, path); err != nil {
+			return err
+		}
+		programs.paths[name] = path
+		return nil
+	}
+}
+
+func buildPeer(ctx context.Context, name, path string) error {
+	cmd := exec.CommandContext(ctx, "go", "build", "-o", path, "./"+name)
+	cmd.Dir = filepath.Join(checkout(), peersModule)
 	cmd.Env = append(os.Environ(), "CGO_ENABLED=0", "GOWORK=off", "GOFLAGS=-buildvcs=false")
 	var said tailBuffer
 	cmd.Stdout, cmd.Stderr = &said, &said
@@ -78,23 +73,26 @@ func buildPeer(name, path string) error {
 	return nil
 }
 
+// program returns where a peer is that was built.
+func program(name string) (string, error) {
+	programs.mu.Lock()
+	defer programs.mu.Unlock()
+	if path := programs.paths[name]; path != "" {
+		return path, nil
+	}
+	return "", errors.New("it was not built")
+}
+
 // removePrograms removes what was built.
 func removePrograms() error {
 	programs.mu.Lock()
 	defer programs.mu.Unlock()
 	dir := programs.dir
-	programs.dir, programs.paths, programs.errs = "", nil, nil
+	programs.dir, programs.paths = "", nil
 	if dir == "" {
 		return nil
 	}
 	return os.RemoveAll(dir)
-}
-
-func notBuilt(name string) func() error {
-	return func() error {
-		_, err := program(name)
-		return err
-	}
 }
 
 // builtVersion says which version of a module a peer is made of.

@@ -26,6 +26,9 @@ type Metric struct {
 	Better Better
 }
 
+// compared reports whether a ratio of the figure means anything: a share that may be zero has none.
+func (m Metric) compared() bool { return m.Name != lost.Name }
+
 // Better says which of two figures is the better one.
 type Better string
 

@@ -17,19 +17,9 @@ import (
 // The peers stand between the kernel of a namespace, where the near end is, and the sockets of another, where the far end
 // is. So two kernels and the peer are at work, and the far end is on the loopback of the peer's namespace: that is shorter
 // than any way that they have in practice.
-
-// pastaWire is pasta(1) with its own MTU of 65,520 and without the splicing of loopback connections, by which it would not
-// translate at all.
-var pastaWire = Wire{
-	Name: "pasta", About: "the kernel, a TAP device, pasta, sockets of the kernel",
-	missing: installed("pasta", "passt"), version: packageVersion("pasta", "passt"), open: overPasta,
-}
-
-// slirpWire is slirp4netns(1) with the MTU that its manual recommends.
-var slirpWire = Wire{
-	Name: "slirp4netns", About: "the kernel, a TAP device, slirp4netns, sockets of the kernel",
-	missing: installed("slirp4netns", "slirp4netns"), version: packageVersion("slirp4netns", "slirp4netns"), open: overSlirp,
-}
+//
+// pasta has its own MTU of 65,520, and does not splice loopback connections, by which it would not translate at all.
+// slirp4netns has the MTU that its manual recommends, 65,520 as well, and gvisor-tap-vsock that of gvproxy, 1,500.
 
 // installed returns what says that a program is not.
 func installed(program, pkg string) func() error {

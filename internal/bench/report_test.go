@@ -9,6 +9,7 @@ import (
 	"math"
 	"os"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -27,7 +28,7 @@ func exampleReport() *Report {
 	r := &Report{
 		Format: Format, Date: time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC), Command: "userstack bench", Time: Seconds(time.Second),
 		Machine: Machine{System: "linux/amd64", Kernel: "Linux 6.1", Processor: "A & B <CPU>", Processors: 2, Go: "go1.26", Commit: "0123456789abcdef"},
-		Absent:  []Absent{{"pasta", "pasta is not installed: apt-get install passt"}},
+		Absent:  []Absent{{"pasta", "none is installed"}, {"gvisor-tap-vsock", "no source"}, {"wireguard-go", "none is installed"}},
 	}
 	for i, v := range []struct{ tun, veth float64 }{{40, 50}, {80, 160}, {90, 100}} {
 		r.Samples = append(r.Samples,
@@ -38,6 +39,9 @@ func exampleReport() *Report {
 			sample("rtt-idle", "veth", i+1, "p50", 20, "waiting"),
 			sample("rtt-idle", "pair", i+1, "p50", 12, "waiting"),
 			sample("rtt-idle", "lo", i+1, "p50", 12, "waiting"))
+	}
+	for i := range 2 {
+		r.Samples = append(r.Samples, sample("udp64-out", "tun", i+1, "rate", 123456, "busy"), sample("udp64-out", "veth", i+1, "rate", 246912, "busy"))
 	}
 	failed := Sample{Load: "out-1", Wire: "tun-naive", Round: 1, Error: "the device | is gone"}
 	half := sample("out-1", "wireguard-go", 1, "rate", 2, "slow")
@@ -169,6 +173,13 @@ func TestMerge(t *testing.T) {
 	}
 	if f, _ := r.figure("out-1", "veth", "", "rate"); f.Rounds != 3 {
 		t.Errorf("out-1 over veth is %+v, want what was there", f)
+	}
+	var absent []string // only what has no sample
+	for _, a := range r.Absent {
+		absent = append(absent, a.Wire)
+	}
+	if !slices.Equal(absent, []string{"slirp4netns", "gvisor-tap-vsock"}) {
+		t.Errorf("absent: %v", absent)
 	}
 	if len(r.Samples) != before-3+2 {
 		t.Errorf("%d samples, want %d", len(r.Samples), before-3+2)

@@ -64,7 +64,7 @@ func (p *Plan) Run(ctx context.Context) (_ *Report, err error) {
 	r := &Report{Format: Format, Date: time.Now().UTC().Truncate(time.Second), Command: p.command(), Time: Seconds(p.Time)}
 	var present []Wire
 	for _, w := range p.wires {
-		if err := w.Missing(); err != nil {
+		if err := w.ready(ctx); err != nil {
 			r.Absent = append(r.Absent, Absent{w.Name, err.Error()})
 			fmt.Fprintf(p.Progress, "%s: not measured: %v\n", w.Name, err)
 			continue

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"os"
 	"path/filepath"
+	"slices"
 	"testing"
 
 	"github.com/userstack/userstack/internal/bench"
@@ -50,11 +51,12 @@ func TestRunLocal(t *testing.T) {
 	measure(t, bench.Config{Wires: []string{"lo"}, Loads: []string{"in-8", "connect"}})
 }
 
-// TestRunPeers measures over the peers that are installed.
+// TestRunPeers measures over the peers that are installed or can be built.
 func TestRunPeers(t *testing.T) {
 	testnet.RequireNamespaces(t)
+	ours := []string{"tun", "tun-gro", "tun-naive", "veth", "pair", "lo"}
 	for _, w := range bench.Wires() {
-		if w.Name != "pasta" && w.Name != "slirp4netns" {
+		if slices.Contains(ours, w.Name) {
 			continue
 		}
 		t.Run(w.Name, func(t *testing.T) {
@@ -62,7 +64,10 @@ func TestRunPeers(t *testing.T) {
 				t.Skip(err)
 			}
 			marked(t)
-			measure(t, bench.Config{Wires: []string{w.Name}, Loads: []string{"in-1"}})
+			report := measure(t, bench.Config{Wires: []string{w.Name}, Loads: []string{"in-1"}})
+			if report.Machine.Versions[w.Name] == "" {
+				t.Errorf("the version is not known: %v", report.Machine.Versions)
+			}
 		})
 	}
 }

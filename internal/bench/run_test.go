@@ -25,6 +25,9 @@ func measure(t *testing.T, cfg bench.Config) *bench.Report {
 	if err != nil {
 		t.Fatal(err)
 	}
+	for _, a := range report.Absent {
+		t.Skipf("needs what %s lacks here: %s", a.Wire, a.Reason)
+	}
 	if want := len(cfg.Loads) * len(cfg.Wires); len(report.Samples) != want {
 		t.Errorf("%d samples, want %d", len(report.Samples), want)
 	}

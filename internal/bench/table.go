@@ -1,6 +1,7 @@
 package bench
 
 import (
+	"cmp"
 	"fmt"
 	"io"
 	"math"
@@ -106,24 +107,43 @@ func (r *Report) WriteTable(w io.Writer) error {
 		fmt.Fprint(tw, "  wire")
 		for _, m := range s.load.Metrics {
 			fmt.Fprintf(tw, "\t%s", m.title())
-			fmt.Fprint(tw, "\tratio")
+			if m.compared() {
+				fmt.Fprint(tw, "\tratio")
+			}
 		}
 		fmt.Fprint(tw, "\tlimited by\n")
 		for _, one := range s.rows {
 			fmt.Fprintf(tw, "  %s", one.wire.Name)
-			for _, f := range one.figures {
-				fmt.Fprintf(tw, "\t%s\t%s", f.with(), f.against())
+			for i, f := range one.figures {
+				fmt.Fprintf(tw, "\t%s", f.with())
+				if s.load.Metrics[i].compared() {
+					fmt.Fprintf(tw, "\t%s", f.against())
+				}
 			}
 			fmt.Fprintf(tw, "\t%s\n", one.limited())
 		}
 		tw.Flush()
 		fmt.Fprintln(w)
 	}
-	for _, a := range r.Absent {
-		fmt.Fprintf(w, "%s was not measured: %s\n", a.Wire, a.Reason)
+	for _, line := range r.absences() {
+		fmt.Fprintln(w, line)
 	}
 	_, err := fmt.Fprintf(w, "%s\n", r.legend())
 	return err
+}
+
+// absences says what was not measured, wires that lack the same thing together.
+func (r *Report) absences() (lines []string) {
+	wires := map[string][]string{}
+	for _, a := range r.Absent {
+		wires[a.Reason] = append(wires[a.Reason], a.Wire)
+	}
+	for _, a := range r.Absent {
+		if list := wires[a.Reason]; list[0] == a.Wire {
+			lines = append(lines, fmt.Sprintf("Not measured: %s. %s.", strings.Join(list, ", "), a.Reason))
+		}
+	}
+	return lines
 }
 
 // title names a metric in a heading.
@@ -146,5 +166,5 @@ func (r *Report) legend() string {
 	m := r.Machine
 	return fmt.Sprintf(`Medians; ± is half the distance between the quartiles, with a ! from %.0f%% on. A ratio is the median of the rounds'
 ratios to %s, and of pair's to %s. "CPU" is of all processes between the two ends of the connection, both included.
-%s, %d × %s, %s, commit %s.`, 100*unsteady, overVeth, overLoopback, m.Kernel, m.Processors, m.Processor, m.Go, m.Commit)
+%s, %d × %s, %s, commit %s.`, 100*unsteady, overVeth, overLoopback, m.Kernel, m.Processors, m.Processor, m.Go, cmp.Or(m.Commit, "unknown"))
 }

@@ -13,7 +13,8 @@ type Wire struct {
 	About     string
 	Reference string // the wire that this one is held against; "" for those that others are held against
 
-	missing func() error // what it lacks on this machine, with the remedy; nil is nothing
+	missing func() error                // what it lacks on this machine, with the remedy; nil is nothing
+	prepare func(context.Context) error // makes what can be made of what is missing; nil is nothing
 	open    func(context.Context) (*session, error)
 	version func() string // of a peer; nil is none of its own
 }
@@ -24,14 +25,30 @@ const (
 	overLoopback = "lo"
 )
 
-// inProcess are the wires both of whose ends are in one process.
-var inProcess = []Wire{
+// wires are all there are, in the order of the table. Those without open lead into namespaces, and equip knows how.
+var wires = []Wire{
+	{Name: "tun", About: "our stack, a TUN device, the kernel", Reference: overVeth},
+	{Name: "tun-gro", About: "our stack on a device without offload: the link cuts and merges segments", Reference: overVeth},
+	{Name: "tun-naive", About: "our stack as a simple program has it: water, no offload, a packet a call", Reference: overVeth},
+	{Name: overVeth, About: "the kernel, a veth pair, the kernel"},
+	{Name: "pasta", About: "the kernel, a TAP device, pasta, sockets of the kernel", Reference: overVeth},
+	{Name: "slirp4netns", About: "the kernel, a TAP device, slirp4netns, sockets of the kernel", Reference: overVeth},
+	{Name: "gvisor-tap-vsock", About: "the kernel, a TAP device, gvisor-tap-vsock, sockets of the kernel", Reference: overVeth},
+	{Name: "wireguard-go", About: "wireguard-go's netstack, without the tunnel, a TUN device, the kernel", Reference: overVeth},
 	{Name: "pair", About: "two stacks of ours in one process, a pipe in memory", Reference: overLoopback, open: together(agent.Memory, here)},
 	{Name: overLoopback, About: "the kernel, both ends in one process, over its loopback", open: together(agent.Local, apart)},
 }
 
+func init() {
+	for i := range wires {
+		if wires[i].open == nil {
+			equip(&wires[i])
+		}
+	}
+}
+
 // Wires returns all wires, in the order of the table.
-func Wires() []Wire { return slices.Concat(namespaced, inProcess) }
+func Wires() []Wire { return slices.Clone(wires) }
 
 // Missing returns what a wire lacks on this machine, with the remedy, or nil.
 func (w Wire) Missing() error {
@@ -39,6 +56,14 @@ func (w Wire) Missing() error {
 		return nil
 	}
 	return w.missing()
+}
+
+// ready says what a wire lacks, when all was done for it.
+func (w Wire) ready(ctx context.Context) error {
+	if err := w.Missing(); err != nil || w.prepare == nil {
+		return err
+	}
+	return w.prepare(ctx)
 }
 
 // together makes a wire both of whose ends are in one process, at a place.

@@ -14,32 +14,28 @@ import (
 	"github.com/userstack/userstack/tun/namespace"
 )
 
-// namespaced are the wires that lead into a network namespace.
-var namespaced = []Wire{
-	{Name: "tun", About: "our stack, a TUN device, the kernel", open: overTUN(agent.Offload, tun.Config{})},
-	{Name: "tun-gro", About: "our stack on a device without offload: the link cuts and merges segments", open: overTUN(agent.GRO, tun.Config{})},
-	{Name: "tun-naive", About: "our stack as a simple program has it: water, no offload, a packet a system call", open: overTUN(agent.Naive, tun.Config{Backend: tun.Water})},
-	{Name: overVeth, About: "the kernel, a veth pair, the kernel", open: kernelToKernel},
-	pastaWire,
-	slirpWire,
-	tapvsockWire,
-	wireguardWire,
-}
-
-// Every namespaced wire but the reference is held against it, and needs namespaces besides what it says itself.
-func init() {
-	for i := range namespaced {
-		w := &namespaced[i]
-		if w.Name != overVeth {
-			w.Reference = overVeth
+// equip gives a wire that leads into a namespace what it is made with.
+func equip(w *Wire) {
+	parts := map[string]Wire{
+		"tun":       {open: overTUN(agent.Offload, tun.Config{})},
+		"tun-gro":   {open: overTUN(agent.GRO, tun.Config{})},
+		"tun-naive": {open: overTUN(agent.Naive, tun.Config{Backend: tun.Water})},
+		overVeth:    {open: kernelToKernel},
+		"pasta":     {open: overPasta, missing: installed("pasta", "passt"), version: packageVersion("pasta", "passt")},
+		"slirp4netns": {open: overSlirp, missing: installed("slirp4netns", "slirp4netns"),
+			version: packageVersion("slirp4netns", "slirp4netns")},
+		"gvisor-tap-vsock": {open: overTapvsock, missing: noSource, prepare: building("tapvsock"),
+			version: builtVersion("tapvsock", "github.com/containers/gvisor-tap-vsock")},
+		"wireguard-go": {open: overWireguard, missing: noSource, prepare: building("wireguard"),
+			version: builtVersion("wireguard", "golang.zx2c4.com/wireguard")},
+	}
+	part := parts[w.Name]
+	w.open, w.prepare, w.version = part.open, part.prepare, part.version
+	w.missing = func() error {
+		if err := noNamespaces(); err != nil || part.missing == nil {
+			return err
 		}
-		also := w.missing
-		w.missing = func() error {
-			if err := noNamespaces(); err != nil || also == nil {
-				return err
-			}
-			return also()
-		}
+		return part.missing()
 	}
 }
 
