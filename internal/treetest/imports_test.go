@@ -28,6 +28,7 @@ var onlyIn = []struct {
 	{path: "github.com/spf13/cobra", dirs: []string{"cmd/userstack"}},
 	{path: "github.com/spf13/pflag", dirs: []string{"cmd/userstack"}},                        // cobra's flags
 	{path: "github.com/coredns/coredns", dirs: []string{"testnet/coredns"}},                  // a module of its own
+	{path: "github.com/quic-go/quic-go", dirs: []string{"testnet/quic"}},                     // a module of its own
 	{path: "github.com/containers/gvisor-tap-vsock", dirs: []string{"internal/bench/peers"}}, // a module of its own
 	{path: "golang.zx2c4.com/wireguard", dirs: []string{"internal/bench/peers"}},
 	{path: "go.uber.org/goleak", tests: true, dirs: []string{"testnet"}},
