@@ -106,6 +106,7 @@ func columnHeight(groups []group) (h int) {
 
 // chartStyle has colours that stand out on white and on black, and no font but the reader's.
 const chartStyle = `
+.paper{fill:#ffffff}
 text{font:12px sans-serif;fill:#1f2328}
 .title{font-size:16px;font-weight:bold}
 .load{font-weight:bold}
@@ -113,8 +114,8 @@ text{font:12px sans-serif;fill:#1f2328}
 .ours{fill:#2f7fd6}
 .kernel{fill:#8b949e}
 .peer{fill:#d9822b}
-.one{stroke:#8b949e;stroke-dasharray:2 2}
-@media(prefers-color-scheme:dark){text{fill:#e6edf3}.small{fill:#9198a1}}
+.one{stroke:#59636e;stroke-dasharray:2 2}
+@media(prefers-color-scheme:dark){.paper{fill:#0d1117}text{fill:#e6edf3}.small{fill:#9198a1}}
 `
 
 // WriteSVG draws the report: for each load a bar for each wire, as long as it is good beside the kernel over veth, and
@@ -124,7 +125,7 @@ func (r *Report) WriteSVG(w io.Writer) error {
 	height := chartHead + max(columnHeight(left), columnHeight(right)) + chartFoot
 	var b strings.Builder
 	fmt.Fprintf(&b, "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"%d\" height=\"%d\" viewBox=\"0 0 %[1]d %[2]d\" role=\"img\">\n", 2*chartColumn, height)
-	fmt.Fprintf(&b, "<title>%s</title>\n<style>%s</style>\n", chartTitle, chartStyle)
+	fmt.Fprintf(&b, "<title>%s</title>\n<style>%s</style>\n<rect class=\"paper\" width=\"100%%\" height=\"100%%\"/>\n", chartTitle, chartStyle)
 	label(&b, chartMargin, 26, "title", chartTitle)
 	label(&b, chartMargin, 44, "small", "Longer is better: 1, the dashed line, is the kernel over a veth pair, for pair the kernel's loopback. The figure is the median, in brackets its ratio.")
 	for i, column := range [][]group{left, right} {
@@ -158,7 +159,7 @@ func (g group) draw(b *strings.Builder, x, y int) {
 		label(b, x+nameWidth+barWidth+6, top+barHeight-1, "small", value)
 	}
 	one := float64(x+nameWidth) + barWidth/longest
-	fmt.Fprintf(b, "<line class=\"one\" x1=\"%.1f\" y1=\"%d\" x2=\"%.1[1]f\" y2=\"%d\"/>\n", one, y-3, y+len(g.bars)*barPitch-3)
+	fmt.Fprintf(b, "<line class=\"one\" x1=\"%.1f\" y1=\"%d\" x2=\"%.1f\" y2=\"%d\"/>\n", one, y-3, one, y+len(g.bars)*barPitch-3)
 }
 
 // label writes a text at a place.
