@@ -1,6 +1,6 @@
 # Every target is one line that you can type yourself; none of them holds anything else.
 
-.PHONY: test build fmt lint generate check race fuzz test-programs test-cpython test-gonet soak soak-stack soak-run bench bench-wires bench-run bench-layer bench-idle bench-names
+.PHONY: test build fmt lint generate check race fuzz test-programs test-cpython test-gonet soak soak-stack soak-run bench bench-wires bench-run bench-layer bench-idle bench-names bench-udp
 
 # These need only Go.
 test:     ; go test ./...
@@ -24,4 +24,5 @@ bench-wires: ; go run ./internal/benchtable -rounds 5
 bench-run:  ; go run ./internal/benchtable -pkg ./supervise -reference api -rounds 5 -bench .
 bench-layer: ; go test -run '^$$' -bench 'TCP|UDP|Poller' -count 5 ./stack/sockets
 bench-idle:  ; go test -run '^$$' -bench IdleConnections -benchtime 100000x ./stack/sockets
+bench-udp:  ; go test -run '^$$' -bench BenchmarkUDP -benchtime 100000x -count 5 ./testnet
 bench-names: ; go test -run '^$$' -bench . -count 5 ./dnsresolver

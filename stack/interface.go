@@ -183,6 +183,7 @@ func (s *Stack) RemoveAddress(nic string, addr netip.Addr) error {
 	if err := s.gv.RemoveAddress(tcpip.NICID(ifc.Index), translate.Addr(addr)); err != nil {
 		return fmt.Errorf("stack: removing %v from NIC %q: %v", addr, nic, err)
 	}
+	s.flows.Forget()
 	network := ifc.Addrs[i].Masked()
 	for j, p := range ifc.Addrs {
 		if j != i && p.Masked() == network {

@@ -23,6 +23,7 @@ type inbox struct {
 
 	packet *packetState            // of a packet socket, else nil
 	filter atomic.Pointer[program] // SO_ATTACH_FILTER
+	sender atomic.Pointer[namedSender]
 
 	feeding sync.Mutex // one goroutine at a time moves datagrams, in order
 	filling letterWriter

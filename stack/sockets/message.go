@@ -105,8 +105,10 @@ func (s *Socket) recvMessage(m *Msg, oobLen int, c *call) error {
 	if s.d.unix != nil {
 		return s.recvMessageUnix(m, w, oobLen, c)
 	}
-	var dg datagram
-	r := s.recvScatter(w, c, &dg)
+	held := readMessages.Get().(*readMessage)
+	defer held.free()
+	dg := &held.meta
+	r := s.recvScatter(w, c, dg)
 	if r.err != nil {
 		return r.err
 	}
@@ -115,7 +117,7 @@ func (s *Socket) recvMessage(m *Msg, oobLen int, c *call) error {
 		m.Flags |= MSG_TRUNC
 	}
 	var l controlList
-	s.d.controlOf(&l, &dg)
+	s.d.controlOf(&l, dg)
 	room := controlRoom{left: oobLen}
 	for _, cm := range l.messages {
 		room.add(cm)

@@ -112,6 +112,9 @@ func (s *Socket) sender(r received) Sockaddr {
 	case !r.from.IsValid():
 		return nil
 	}
+	if in := s.d.in; in != nil {
+		return in.sockaddr(r.from)
+	}
 	return sockaddr(s.d.family, r.from)
 }
 

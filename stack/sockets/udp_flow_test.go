@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"net/netip"
 	"testing"
 
 	"gvisor.dev/gvisor/pkg/tcpip/checksum"
@@ -150,6 +151,10 @@ func TestFlowGoesWhereNetstackWouldDeliver(t *testing.T) {
 		},
 		"nobody, after a connect elsewhere": func(t *testing.T, h *sockets.Host, s *sockets.Socket) *sockets.Socket {
 			check(t, s.Connect(sockets.Inet4{Host: "192.0.2.1", Port: 10}))
+			return nil
+		},
+		"nobody, after the address is gone": func(t *testing.T, h *sockets.Host, _ *sockets.Socket) *sockets.Socket {
+			check(t, h.Stack().RemoveAddress("tun0", netip.MustParseAddr(addrA)))
 			return nil
 		},
 		"nobody, after a close": func(t *testing.T, h *sockets.Host, s *sockets.Socket) *sockets.Socket {

@@ -50,6 +50,23 @@ func (s *Socket) recvInto(m *readMessage, w *scatter, oob []byte, c *call) error
 	return nil
 }
 
+// A namedSender is who sent the last datagram, as this package has it.
+type namedSender struct {
+	from netip.AddrPort
+	name Sockaddr
+}
+
+// sockaddr is the function, and remembers the last one: a name costs two
+// allocations.
+func (in *inbox) sockaddr(from netip.AddrPort) Sockaddr {
+	if n := in.sender.Load(); n != nil && n.from == from {
+		return n.name
+	}
+	n := &namedSender{from, sockaddr(in.d.family, from)}
+	in.sender.Store(n)
+	return n.name
+}
+
 // A knownSender is who sent the last message, as package net has it.
 type knownSender struct {
 	from netip.AddrPort
