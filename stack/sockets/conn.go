@@ -29,6 +29,7 @@ type Conn struct {
 var (
 	_ net.Conn      = (*Conn)(nil)
 	_ io.ReaderFrom = (*Conn)(nil)
+	_ io.WriterTo   = (*Conn)(nil)
 )
 
 // Conn returns a net.Conn that takes the Socket over: closing one closes the
@@ -123,16 +124,6 @@ func (c *Conn) Write(p []byte) (int, error) {
 		return n, c.opError("write", err)
 	}
 	return n, nil
-}
-
-// copyBuffer is the size in bytes of the pieces in which ReadFrom moves data:
-// the largest segment that a link with offload takes at once.
-const copyBuffer = 64 << 10
-
-// ReadFrom implements io.ReaderFrom, so that io.Copy reads in large pieces.
-func (c *Conn) ReadFrom(r io.Reader) (int64, error) {
-	type writerOnly struct{ io.Writer } // hides ReadFrom, which would call itself
-	return io.CopyBuffer(writerOnly{c}, r, make([]byte, copyBuffer))
 }
 
 // Close implements net.Conn.

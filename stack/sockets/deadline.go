@@ -9,7 +9,8 @@ import (
 // net.Conn's deadlines can. It is net.Pipe's design.
 type deadline struct {
 	mu     sync.Mutex
-	timer  *time.Timer
+	timer  *time.Timer   // nil until there is a deadline ahead; then it is used again
+	armed  bool          // the timer was started for the deadline that there is
 	passed chan struct{} // closed when the deadline has passed
 }
 
@@ -19,10 +20,10 @@ func makeDeadline() deadline { return deadline{passed: make(chan struct{})} }
 func (d *deadline) set(t time.Time) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if d.timer != nil && !d.timer.Stop() {
+	if d.armed && !d.timer.Stop() {
 		<-d.passed // the timer's function runs now or has run
 	}
-	d.timer = nil
+	d.armed = false
 	isPassed := isClosed(d.passed)
 	if t.IsZero() {
 		if isPassed {
@@ -34,14 +35,22 @@ func (d *deadline) set(t time.Time) {
 		if isPassed {
 			d.passed = make(chan struct{})
 		}
-		passed := d.passed
-		d.timer = time.AfterFunc(until, func() { close(passed) })
+		d.armed = true
+		if d.timer == nil {
+			d.timer = time.AfterFunc(until, d.pass)
+		} else {
+			d.timer.Reset(until)
+		}
 		return
 	}
 	if !isPassed {
 		close(d.passed)
 	}
 }
+
+// pass is the timer's function. The channel is that of the deadline: set changes it
+// only when this cannot run, or has.
+func (d *deadline) pass() { close(d.passed) }
 
 // wait returns a channel that is closed once the deadline has passed.
 func (d *deadline) wait() <-chan struct{} {

@@ -68,6 +68,25 @@ func (r *readahead) takeLocked(k int) []byte {
 	return p
 }
 
+// putBack makes bytes that have left a stream the next to be read. Those of a
+// datagram are lost.
+func (s *Socket) putBack(p []byte) {
+	if s.d.typ != SOCK_STREAM || s.dead() {
+		return
+	}
+	r := &s.d.reading
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	data := slices.Clone(p)
+	if h := r.held.Load(); h != nil {
+		data = append(data, h.data...)
+		r.taken += int64(len(h.data)) // who looked for the end of a line there looks again
+	}
+	r.held.Store(nil)
+	r.addLocked(data)
+	s.d.wq.Notify(waiter.ReadableEvents)
+}
+
 // dropAhead forgets the bytes held: the connection that they belong to is gone.
 func (d *description) dropAhead() {
 	r := &d.reading

@@ -4,6 +4,8 @@ import (
 	"io"
 	"slices"
 	"sync"
+
+	"gvisor.dev/gvisor/pkg/tcpip"
 )
 
 // A scatter is where a receive puts bytes: one buffer or several, filled in
@@ -77,10 +79,12 @@ func (w *scatter) Write(p []byte) (int, error) {
 // A gather is what a send takes bytes from: one buffer or several. It is the
 // payload that an endpoint reads.
 type gather struct {
-	bufs [][]byte
-	one  [1][]byte
-	size int // bytes in all
-	at   int // bytes read
+	bufs   [][]byte
+	one    [1][]byte
+	size   int            // bytes in all
+	at     int            // bytes read
+	from   tcpip.Endpoint // in the place of buffers: the queue of a connection, which is left as it is
+	failed bool           // the queue was gone
 }
 
 var gathers = sync.Pool{New: func() any { return new(gather) }}
@@ -103,8 +107,16 @@ func gatherOverAll(bufs [][]byte) *gather {
 	return r
 }
 
+// gatherFrom returns a gather over the first size bytes that a connection has
+// received. The caller frees it.
+func gatherFrom(ep tcpip.Endpoint, size int) *gather {
+	r := gathers.Get().(*gather)
+	r.from, r.size, r.at = ep, size, 0
+	return r
+}
+
 func (r *gather) free() {
-	r.bufs, r.one[0] = nil, nil
+	r.bufs, r.one[0], r.from, r.failed = nil, nil, nil, false
 	gathers.Put(r)
 }
 
@@ -122,6 +134,9 @@ func (r *gather) Read(p []byte) (int, error) {
 	if r.Len() == 0 {
 		return 0, io.EOF
 	}
+	if r.from != nil {
+		return r.look(p)
+	}
 	done, skip := 0, r.at
 	for _, b := range r.bufs {
 		if skip >= len(b) {
@@ -136,4 +151,23 @@ func (r *gather) Read(p []byte) (int, error) {
 	}
 	r.at += done
 	return done, nil
+}
+
+// look is Read from a connection's queue.
+func (r *gather) look(p []byte) (int, error) {
+	p = p[:min(len(p), r.Len())]
+	if len(p) == 0 {
+		return 0, nil
+	}
+	w := scatterOver(p)
+	defer w.free()
+	w.past = r.at
+	_, terr := r.from.Read(w, tcpip.ReadOptions{Peek: true})
+	n := len(p) - w.size()
+	if terr != nil || n == 0 {
+		r.failed = true
+		return 0, io.ErrUnexpectedEOF
+	}
+	r.at += n
+	return n, nil
 }
