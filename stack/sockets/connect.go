@@ -60,7 +60,7 @@ func (d *description) bind(ap netip.AddrPort) error {
 	case nil:
 	case *tcpip.ErrNoPortAvailable, *tcpip.ErrPortInUse:
 		if d.isTCP() {
-			d.kept = netip.Addr{}
+			d.kept = nil
 			d.refreshLocked() // netstack keeps the address
 		}
 		return EADDRINUSE

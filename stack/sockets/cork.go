@@ -248,7 +248,7 @@ func (d *description) uncork(_ tcpip.Endpoint, on bool) {
 	}
 	r := gatherOver(p.data)
 	defer r.free()
-	s := &Socket{host: d.host, d: d, done: make(chan struct{})}
+	s := &Socket{host: d.host, d: d}
 	c := call{s: s, flags: MSG_DONTWAIT}
 	s.sendPacket(p, r, &c)
 }

@@ -18,21 +18,17 @@ import (
 // used again after a failed connect or listen, Linux's can, so the description
 // replaces its endpoint and plays back what was set on it (T3).
 type description struct {
-	host      *Host
-	family    Family
-	typ       Type
-	proto     Protocol // as given to Host.Socket
-	transport tcpip.TransportProtocolNumber
-	kind      sockets // exactly one bit: what options and calls it has
+	host        *Host
+	*socketKind // as given to Host.Socket
+	transport   tcpip.TransportProtocolNumber
+	kind        sockets // exactly one bit: what options and calls it has
 
-	// Small fields stand together: an idle socket is to cost 512 bytes at most.
+	// Small fields stand together; see TestIdleSocketIsSmall.
 	phase          phase // what connect(2) has told; guarded by mu
 	refs           atomic.Int32
 	soErr          atomic.Int32  // an Errno that no call has told yet; see pending.go
 	rdShut, wrShut atomic.Bool   // Shutdown
 	ghost          atomic.Uint32 // port that the socket had before it was unbound; see localAddr
-	rcvBuf         atomic.Int32  // SO_RCVBUF, 0 until it is set
-	lowat          atomic.Int32  // SO_RCVLOWAT, 0 until it is set
 	sendRules      atomic.Uint32 // options that sending asks for; see sendrules.go
 
 	wq *waiter.Queue // the same for every endpoint of the description
@@ -45,19 +41,17 @@ type description struct {
 
 	messageState // what option_message.go has set
 
-	reading  readahead              // of a stream
-	peerName atomic.Pointer[string] // the name that Connect was given, nil for an address
+	reading readahead            // of a stream
+	rare    atomic.Pointer[rare] // nil until something of it is set
 
 	raw   *rawState                 // of raw and ping sockets, else nil
 	multi atomic.Pointer[multicast] // nil until a multicast option is set
-
-	rcvTimeo, sndTimeo atomic.Int64 // time.Duration: 0 = none, negative = at once
 
 	traffic atomic.Pointer[traffic] // of a stream, once there was any
 
 	mu     sync.Mutex
 	bound  netip.AddrPort // explicit Bind, with the port that it got
-	kept   netip.Addr     // of an accepted connection, see keptAddr
+	kept   *netip.Addr    // of an accepted connection, nil for none; see keptAddr
 	record []setOption    // options set, to replay on a new endpoint
 }
 
@@ -96,6 +90,24 @@ var kinds = map[socketKind]struct {
 	{AF_INET6, SOCK_DGRAM, IPPROTO_UDP}:    {onUDP, udp.ProtocolNumber},
 	{AF_INET, SOCK_DGRAM, IPPROTO_ICMP}:    {onPing, icmp.ProtocolNumber4},
 	{AF_INET6, SOCK_DGRAM, IPPROTO_ICMPV6}: {onPing, icmp.ProtocolNumber6},
+}
+
+// sharedKinds are the kinds of most sockets, which share them.
+var sharedKinds = func() map[socketKind]*socketKind {
+	shared := make(map[socketKind]*socketKind)
+	for k := range kinds {
+		asDefault := socketKind{k.family, k.typ, 0}
+		shared[k], shared[asDefault] = &k, &asDefault
+	}
+	return shared
+}()
+
+func kindOf(f Family, t Type, p Protocol) *socketKind {
+	k := socketKind{f, t, p}
+	if shared := sharedKinds[k]; shared != nil {
+		return shared
+	}
+	return &k
 }
 
 var defaultProtocol = map[Type]Protocol{SOCK_STREAM: IPPROTO_TCP, SOCK_DGRAM: IPPROTO_UDP}
@@ -138,7 +150,7 @@ func (d *description) checkKind() error {
 // newDescription returns a description with one reference and a fresh
 // endpoint.
 func (h *Host) newDescription(f Family, t Type, p Protocol) (*description, error) {
-	d := &description{host: h, family: f, typ: t, proto: p, wq: new(waiter.Queue)}
+	d := &description{host: h, socketKind: kindOf(f, t, p), wq: new(waiter.Queue)}
 	if err := d.checkKind(); err != nil {
 		return nil, err
 	}
@@ -156,7 +168,7 @@ func (h *Host) newDescription(f Family, t Type, p Protocol) (*description, error
 // adopt returns a description for an endpoint that Accept gave, with the
 // listener's options, as Linux's accepted sockets have them.
 func (d *description) adopt(ep tcpip.Endpoint, wq *waiter.Queue) *description {
-	n := &description{host: d.host, family: d.family, typ: d.typ, proto: d.proto, kind: d.kind, transport: d.transport, wq: wq}
+	n := &description{host: d.host, socketKind: d.socketKind, kind: d.kind, transport: d.transport, wq: wq}
 	n.phase, n.kept = connected, d.keptAddr(ep)
 	n.rdShut.Store(d.rdShut.Load()) // set before it listened
 	n.init(ep)
@@ -167,14 +179,15 @@ func (d *description) adopt(ep tcpip.Endpoint, wq *waiter.Queue) *description {
 
 // keptAddr is the address that an accepted connection keeps without its port:
 // the local one, if the listener was bound to an address.
-func (d *description) keptAddr(ep tcpip.Endpoint) netip.Addr {
+func (d *description) keptAddr(ep tcpip.Endpoint) *netip.Addr {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	local, terr := ep.GetLocalAddress()
 	if terr != nil || !d.bound.IsValid() || d.bound.Addr().Unmap().IsUnspecified() {
-		return netip.Addr{}
+		return nil
 	}
-	return addrPort(local).Addr()
+	addr := addrPort(local).Addr()
+	return &addr
 }
 
 func (d *description) init(ep tcpip.Endpoint) {

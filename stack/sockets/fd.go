@@ -63,7 +63,7 @@ func (h *Host) FromFD(fd int, f Family, t Type, p Protocol) (*Socket, error) {
 // closed or detached before.
 func (s *Socket) Detach() int {
 	fd := -1
-	n := &Socket{host: s.host, d: s.d, done: make(chan struct{}), as: s.as}
+	n := &Socket{host: s.host, d: s.d, as: s.as}
 	s.shut(func(*Socket) { fd = s.host.table.exchange(s, n) }, func(*description) {})
 	return fd
 }
@@ -107,30 +107,27 @@ func (h *Host) ImportTCPSocket(fd int) (*Socket, error) {
 
 // number gives a reference a descriptor that no Socket of the program's owns.
 func (h *Host) number(d *description) (int, Errno) {
-	s := &Socket{host: h, d: d, done: make(chan struct{})}
+	s := &Socket{host: h, d: d}
 	if h.table.add(s, true) != nil {
 		return -1, EMFILE
 	}
 	return s.Fileno(), 0
 }
 
-// A forgotten is what is left of a Socket that became unreachable.
-type forgotten struct {
-	d  *description
-	fd int
-}
-
 // watchLocked makes the garbage collector close s if the program forgets it. The
-// table's lock is held.
-func (s *Socket) watchLocked() {
-	s.cleanup = runtime.AddCleanup(s, forgotten.close, forgotten{s.d, s.Fileno()})
-}
+// table's lock is held. It is a finalizer, which takes no memory of the heap; a
+// runtime.Cleanup takes 48 bytes of each socket.
+func (s *Socket) watchLocked() { runtime.SetFinalizer(s, (*Socket).forgotten) }
 
-// close is Close for nobody: the reference goes as if there had been a Close.
-func (f forgotten) close() {
-	if !f.d.host.table.forget(f.fd, f.d) {
+// unwatch ends that.
+func (s *Socket) unwatch() { runtime.SetFinalizer(s, nil) }
+
+// forgotten is Close by nobody.
+func (s *Socket) forgotten() {
+	fd, d := s.Fileno(), s.d
+	if !d.host.table.forget(fd, d) {
 		return // the Host was closed first
 	}
-	slog.Warn("sockets: a socket was forgotten without being closed", "fd", f.fd)
-	go f.d.release() // SO_LINGER may take its time, and other cleanups wait for this one
+	slog.Warn("sockets: a socket was forgotten without being closed", "fd", fd)
+	go d.release() // SO_LINGER may take its time, and other finalizers wait for this one
 }

@@ -3,6 +3,7 @@ package sockets
 import (
 	"context"
 	"fmt"
+	"math"
 	"net/netip"
 	"sync"
 	"sync/atomic"
@@ -98,8 +99,8 @@ func New(cfg Config) (*Host, error) {
 	if cfg.Stack == nil {
 		return nil, fmt.Errorf("sockets: Config.Stack is nil")
 	}
-	if cfg.FDBase < 0 {
-		return nil, fmt.Errorf("sockets: Config.FDBase %d is negative", cfg.FDBase)
+	if cfg.FDBase < 0 || cfg.FDBase > math.MaxInt32-maxFDs {
+		return nil, fmt.Errorf("sockets: Config.FDBase %d is not between 0 and %d", cfg.FDBase, math.MaxInt32-maxFDs)
 	}
 	if p := cfg.MinUnprivilegedPort; p < 0 || p > 0xffff {
 		return nil, fmt.Errorf("sockets: Config.MinUnprivilegedPort %d is not a port", p)

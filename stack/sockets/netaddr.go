@@ -195,9 +195,9 @@ func (d *description) connectedTo(a Sockaddr) {
 		d.in.forgetSender()
 	}
 	if name := nameIn(a); name != "" {
-		d.peerName.Store(&name)
-	} else {
-		d.peerName.Store(nil)
+		d.makeUnusual().peerName.Store(&name)
+	} else if d.rare.Load() != nil {
+		d.makeUnusual().peerName.Store(nil)
 	}
 }
 

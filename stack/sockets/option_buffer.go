@@ -34,7 +34,7 @@ func rcvBuf(name string, most uint32) *option {
 	return &option{name: name, only: onAll, size: 4, inherit: true,
 		read: readBuffer(most, minReceiveBuffer, SOCK_RCVBUF_LOCK),
 		set: func(d *description, ep tcpip.Endpoint, v []byte) Errno {
-			d.rcvBuf.Store(int32(intValue(v)))
+			d.makeUnusual().rcvBuf.Store(int32(intValue(v)))
 			if ep != nil {
 				ep.SocketOptions().SetReceiveBufferSize(int64(intValue(v)), true)
 			}
@@ -89,7 +89,7 @@ func (d *description) bufferSize(name int, tuned func(*tcpip.SocketOptions) int6
 // inboxSize is SO_RCVBUF of a socket of datagrams in bytes. It takes no lock and
 // so may be asked during delivery.
 func (d *description) inboxSize() int {
-	if n := d.rcvBuf.Load(); n != 0 {
+	if n := d.unusual().rcvBuf.Load(); n != 0 {
 		return int(n)
 	}
 	return defaultBuffer

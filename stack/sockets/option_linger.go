@@ -41,14 +41,18 @@ func setLinger(_ *description, ep tcpip.Endpoint, v []byte) Errno {
 // each: struct timeval was widened on 32-bit systems.
 func rcvTimeo(as optionKey) *option {
 	return &option{name: "SO_RCVTIMEO", only: onAll, size: 16, inherit: true, as: as,
-		set: func(d *description, _ tcpip.Endpoint, v []byte) Errno { return setTimeval(&d.rcvTimeo, v) },
-		get: func(d *description, _ tcpip.Endpoint) ([]byte, Errno) { return timevalBytes(d.rcvTimeo.Load()), 0 }}
+		set: func(d *description, _ tcpip.Endpoint, v []byte) Errno {
+			return setTimeval(&d.makeUnusual().rcvTimeo, v)
+		},
+		get: func(d *description, _ tcpip.Endpoint) ([]byte, Errno) { return timevalBytes(int64(d.rcvLimit())), 0 }}
 }
 
 func sndTimeo(as optionKey) *option {
 	return &option{name: "SO_SNDTIMEO", only: onAll, size: 16, inherit: true, as: as,
-		set: func(d *description, _ tcpip.Endpoint, v []byte) Errno { return setTimeval(&d.sndTimeo, v) },
-		get: func(d *description, _ tcpip.Endpoint) ([]byte, Errno) { return timevalBytes(d.sndTimeo.Load()), 0 }}
+		set: func(d *description, _ tcpip.Endpoint, v []byte) Errno {
+			return setTimeval(&d.makeUnusual().sndTimeo, v)
+		},
+		get: func(d *description, _ tcpip.Endpoint) ([]byte, Errno) { return timevalBytes(int64(d.sndLimit())), 0 }}
 }
 
 // setTimeval takes struct timeval. Zero is no limit; negative seconds are a

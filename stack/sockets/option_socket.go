@@ -144,8 +144,8 @@ func (d *description) lowatLimitLocked() int {
 // user's: netstack lets the peer fill half of it.
 func setLowat(d *description, ep tcpip.Endpoint, v []byte) Errno {
 	n := intValue(v)
-	d.lowat.Store(int32(n))
-	if d.isTCP() && d.rcvBuf.Load() == 0 {
+	d.makeUnusual().lowat.Store(int32(n))
+	if d.isTCP() && d.unusual().rcvBuf.Load() == 0 {
 		if ops := ep.SocketOptions(); ops.GetReceiveBufferSize() < 2*int64(n) {
 			ops.SetReceiveBufferSize(2*int64(n), true)
 		}
@@ -156,4 +156,4 @@ func setLowat(d *description, ep tcpip.Endpoint, v []byte) Errno {
 
 // recvLowat is how many bytes make a stream readable (SO_RCVLOWAT), 1 by
 // default. What ends the stream makes it readable too.
-func (d *description) recvLowat() int { return max(int(d.lowat.Load()), 1) }
+func (d *description) recvLowat() int { return max(int(d.unusual().lowat.Load()), 1) }

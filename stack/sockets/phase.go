@@ -188,8 +188,8 @@ func (d *description) refreshLocked() {
 // port for a while.
 func (d *description) reclaimLocked() Errno {
 	ep, to := d.ep.Load(), d.bound
-	if !to.IsValid() && d.kept.IsValid() {
-		to = netip.AddrPortFrom(d.kept, 0)
+	if !to.IsValid() && d.kept != nil {
+		to = netip.AddrPortFrom(*d.kept, 0)
 	}
 	if !to.IsValid() || d.isTCP() && tcp.EndpointState(ep.State()) != tcp.StateInitial {
 		return 0

@@ -2,7 +2,6 @@ package sockets
 
 import (
 	"net/netip"
-	"time"
 
 	"gvisor.dev/gvisor/pkg/tcpip"
 	"gvisor.dev/gvisor/pkg/tcpip/transport/tcp"
@@ -78,7 +77,7 @@ func (s *Socket) RecvFromInto(p []byte, opts ...CallOption) (int, Sockaddr, erro
 
 // receiving returns a call that waits for something to receive.
 func (s *Socket) receiving(opts []CallOption) call {
-	return s.newCall(waiter.ReadableEvents, time.Duration(s.d.rcvTimeo.Load()), opts)
+	return s.newCall(waiter.ReadableEvents, s.d.rcvLimit(), opts)
 }
 
 // received is what a receive gave.

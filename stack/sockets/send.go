@@ -3,7 +3,6 @@ package sockets
 import (
 	"context"
 	"net/netip"
-	"time"
 
 	"gvisor.dev/gvisor/pkg/tcpip"
 	"gvisor.dev/gvisor/pkg/tcpip/header"
@@ -69,7 +68,7 @@ func (s *Socket) SendTo(p []byte, a Sockaddr, opts ...CallOption) (int, error) {
 
 // sending returns a call that waits for room to send.
 func (s *Socket) sending(opts []CallOption) call {
-	return s.newCall(waiter.WritableEvents, time.Duration(s.d.sndTimeo.Load()), opts)
+	return s.newCall(waiter.WritableEvents, s.d.sndLimit(), opts)
 }
 
 func (s *Socket) sendTo(p []byte, dst netip.AddrPort, c *call) (int, error) {

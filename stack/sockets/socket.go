@@ -2,7 +2,6 @@ package sockets
 
 import (
 	"net/netip"
-	"runtime"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -17,13 +16,12 @@ import (
 type Socket struct {
 	host *Host
 	d    *description
-	fd   atomic.Int64 // -1 once closed or detached
-	as   *socketKind  // what FromFD was told that it is, nil otherwise
+	as   *socketKind // what FromFD was told that it is, nil otherwise
 
-	done      chan struct{} // closed by Close
-	watched   atomic.Bool   // a Poller knows it, or did
+	fd        atomic.Int32 // -1 once closed or detached
+	over      atomic.Bool  // Close or Detach has begun; who waits is told by closedEvent
+	watched   atomic.Bool  // a Poller knows it, or did
 	closeOnce sync.Once
-	cleanup   runtime.Cleanup // what happens when nobody closes it
 }
 
 // Socket makes a socket, as socket(2) does. A protocol of 0 is TCP for
@@ -59,7 +57,7 @@ func (h *Host) newSocket(op string, d *description) (*Socket, error) {
 // newSocketAs is newSocket for a descriptor that says it is something else. From
 // the moment that it has a number other goroutines can find it.
 func (h *Host) newSocketAs(op string, d *description, as *socketKind) (*Socket, error) {
-	s := &Socket{host: h, d: d, as: as, done: make(chan struct{})}
+	s := &Socket{host: h, d: d, as: as}
 	err := error(ErrClosed)
 	if !isClosed(h.stack.Closing()) {
 		err = h.table.add(s, false)
@@ -110,19 +108,10 @@ func (s *Socket) shut(leave func(*Socket), end func(*description)) {
 func (s *Socket) markClosed() {
 	s.d.mu.Lock() // Dup must see either an open socket or a closed one
 	defer s.d.mu.Unlock()
-	if !s.closed() {
-		close(s.done)
-	}
+	s.over.Store(true)
 }
 
-func (s *Socket) closed() bool {
-	select {
-	case <-s.done:
-		return true
-	default:
-		return false
-	}
-}
+func (s *Socket) closed() bool { return s.over.Load() }
 
 // dead reports whether calls must end with ErrClosed: the Socket was closed, or
 // the stack below is being closed.
@@ -245,7 +234,11 @@ func (s *Socket) localAddr() netip.AddrPort {
 		if s.d.bound.IsValid() {
 			return s.d.bound
 		}
-		return netip.AddrPortFrom(s.d.kept, uint16(s.d.ghost.Load()))
+		var kept netip.Addr
+		if s.d.kept != nil {
+			kept = *s.d.kept
+		}
+		return netip.AddrPortFrom(kept, uint16(s.d.ghost.Load()))
 	}
 	return addrPort(full)
 }

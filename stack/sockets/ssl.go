@@ -104,7 +104,7 @@ func (s *Socket) tlsConfig(o *SSLOptions) (*tls.Config, error) {
 
 // serverName returns what the server's certificate must be for.
 func (s *Socket) serverName() string {
-	if name := s.d.peerName.Load(); name != nil {
+	if name := s.d.unusual().peerName.Load(); name != nil {
 		ascii, _ := netdb.ToASCII(*name) // it has been looked up, so it is fit
 		return ascii
 	}

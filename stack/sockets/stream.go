@@ -4,7 +4,6 @@ import (
 	"io"
 	"iter"
 	"slices"
-	"time"
 
 	"gvisor.dev/gvisor/pkg/waiter"
 )
@@ -26,7 +25,7 @@ func (s *Socket) Read(p []byte) (int, error) {
 // error that kept it from going on, EAGAIN on a non-blocking socket. A datagram
 // goes whole or not at all.
 func (s *Socket) Write(p []byte) (int, error) {
-	c := s.newCall(waiter.WritableEvents, time.Duration(s.d.sndTimeo.Load()), nil)
+	c := s.newCall(waiter.WritableEvents, s.d.sndLimit(), nil)
 	c.whole = true
 	n, err := s.send(p, nil, &c)
 	return n, s.error("write", err)

@@ -53,7 +53,7 @@ func (t *table) add(s *Socket, hold bool) error {
 		t.slots = append(t.slots, slot{})
 	}
 	fd := t.base + t.free
-	s.fd.Store(int64(fd))
+	s.fd.Store(int32(fd))
 	if hold {
 		t.holdLocked(fd, s)
 	} else {
@@ -111,7 +111,7 @@ func (t *table) get(fd int) *Socket {
 func (t *table) remove(s *Socket) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	s.cleanup.Stop()
+	s.unwatch()
 	fd := int(s.fd.Swap(-1))
 	if e := t.slotOf(fd); e != nil && e.sock == weak.Make(s) {
 		t.freeLocked(fd)
@@ -142,7 +142,7 @@ func (t *table) freeLocked(fd int) {
 func (t *table) exchange(s, n *Socket) int {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	s.cleanup.Stop()
+	s.unwatch()
 	fd := int(s.fd.Swap(-1))
 	e := t.slotOf(fd)
 	if e == nil || e.sock != weak.Make(s) {
@@ -150,7 +150,7 @@ func (t *table) exchange(s, n *Socket) int {
 	}
 	*e = slot{d: n.d, sock: weak.Make(n)}
 	t.holdLocked(fd, n)
-	n.fd.Store(int64(fd))
+	n.fd.Store(int32(fd))
 	return fd
 }
 

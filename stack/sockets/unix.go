@@ -123,7 +123,7 @@ func (h *Host) newUnix(typ Type, proto Protocol) *description {
 	if typ == SOCK_RAW {
 		typ = SOCK_DGRAM // as Linux has it
 	}
-	d := &description{host: h, family: AF_UNIX, typ: typ, proto: proto, kind: onUnix, wq: new(waiter.Queue)}
+	d := &description{host: h, socketKind: kindOf(AF_UNIX, typ, proto), kind: onUnix, wq: new(waiter.Queue)}
 	d.refs.Store(1)
 	d.timeout.Store(h.defaultTimeout.Load())
 	d.unix = &unixSocket{d: d, net: &h.unix, typ: typ, sndbuf: defaultBuffer, passRights: true}

@@ -61,7 +61,7 @@ type call struct {
 // newCall returns a call on s that waits for mask. kernel is the socket's
 // SO_RCVTIMEO or SO_SNDTIMEO.
 func (s *Socket) newCall(mask waiter.EventMask, kernel time.Duration, opts []CallOption) call {
-	c := call{s: s, mask: mask | waiter.EventErr | waiter.EventHUp, kernel: kernel}
+	c := call{s: s, mask: mask | waiter.EventErr | waiter.EventHUp | closedEvent, kernel: kernel}
 	for _, o := range opts {
 		if o != nil {
 			c = o.apply(c)
@@ -126,8 +126,6 @@ func (c *call) again() error {
 	select {
 	case <-c.sleeper.woken:
 		return nil
-	case <-c.s.done:
-		return ErrClosed
 	case <-c.s.host.stack.Closing():
 		return ErrClosed
 	case <-c.expired:
