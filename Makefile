@@ -1,6 +1,6 @@
 # Every target is one line that you can type yourself; none of them holds anything else.
 
-.PHONY: test build fmt lint generate check race fuzz test-programs test-cpython test-gonet soak soak-stack soak-run bench bench-wires bench-run bench-layer bench-idle bench-names bench-udp
+.PHONY: test build fmt lint generate check race fuzz test-programs test-cpython test-gonet soak soak-stack soak-run bench bench-wires bench-run bench-layer bench-idle bench-names bench-udp bench-tcp
 
 # These need only Go.
 test:     ; go test ./...
@@ -25,4 +25,5 @@ bench-run:  ; go run ./internal/benchtable -pkg ./supervise -reference api -roun
 bench-layer: ; go test -run '^$$' -bench 'TCP|UDP|Poller' -count 5 ./stack/sockets
 bench-idle:  ; go test -run '^$$' -bench IdleConnections -benchtime 100000x ./stack/sockets
 bench-udp:  ; go test -run '^$$' -bench BenchmarkUDP -benchtime 100000x -count 5 ./testnet
+bench-tcp:   ; go test -run '^$$' -bench TCP -benchtime 1x -timeout 30m ./testnet
 bench-names: ; go test -run '^$$' -bench . -count 5 ./dnsresolver

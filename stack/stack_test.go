@@ -12,9 +12,11 @@ import (
 	"go.uber.org/goleak"
 	"gvisor.dev/gvisor/pkg/refs"
 	"gvisor.dev/gvisor/pkg/tcpip"
+	"gvisor.dev/gvisor/pkg/tcpip/header"
 	"gvisor.dev/gvisor/pkg/tcpip/link/channel"
 	gstack "gvisor.dev/gvisor/pkg/tcpip/stack"
 	"gvisor.dev/gvisor/pkg/tcpip/transport/tcp"
+	"gvisor.dev/gvisor/pkg/waiter"
 
 	"github.com/userstack/userstack/stack"
 )
@@ -241,6 +243,28 @@ func TestTCPSettings(t *testing.T) {
 	}
 	if first, last := s.GVisor().PortRange(); first != 32768 || last != 60999 {
 		t.Errorf("port range %d-%d, want Linux's 32768-60999", first, last)
+	}
+}
+
+// TestCongestionControl has the stack's be each new connection's.
+func TestCongestionControl(t *testing.T) {
+	for _, tc := range []struct{ set, want stack.CongestionControl }{
+		{"", stack.Cubic}, {stack.Cubic, stack.Cubic}, {stack.Reno, stack.Reno},
+	} {
+		s := newStack(t, stack.Config{TCP: stack.TCP{CongestionControl: tc.set}})
+		ep, terr := s.GVisor().NewEndpoint(tcp.ProtocolNumber, header.IPv4ProtocolNumber, new(waiter.Queue))
+		if terr != nil {
+			t.Fatal(terr)
+		}
+		var got tcpip.CongestionControlOption
+		if terr := ep.GetSockOpt(&got); terr != nil || string(got) != string(tc.want) {
+			t.Errorf("%q makes connections %q, %v", tc.set, got, terr)
+		}
+		ep.Close()
+	}
+	if s, err := stack.New(stack.Config{TCP: stack.TCP{CongestionControl: "bbr"}}); err == nil {
+		s.Close()
+		t.Error("BBR, which netstack does not have, was taken")
 	}
 }
 

@@ -16,6 +16,12 @@ type TCP struct {
 	// RecoverySACK; docs/performance.md has the measurements behind it.
 	LossRecovery LossRecovery
 
+	// CongestionControl chooses how much may be on its way unacknowledged. Zero is
+	// Cubic, as on Linux. Netstack's falls behind Reno where packets are lost on a
+	// short path; docs/performance.md has the measurements. TCP_CONGESTION changes it
+	// for one socket.
+	CongestionControl CongestionControl
+
 	// MinRTO and MaxRTO bound the retransmission timeout (RFC 6298). Zero is
 	// DefaultMinRTO and DefaultMaxRTO. MinRTO is at least a millisecond.
 	MinRTO, MaxRTO time.Duration
@@ -48,6 +54,14 @@ const (
 	RecoveryRACK
 )
 
+// CongestionControl is an algorithm by its name in Linux (tcp(7), TCP_CONGESTION).
+type CongestionControl string
+
+const (
+	Reno  CongestionControl = "reno"  // RFC 5681, RFC 6582
+	Cubic CongestionControl = "cubic" // RFC 9438
+)
+
 const (
 	// DefaultMinRTO is Linux's TCP_RTO_MIN.
 	DefaultMinRTO = 200 * time.Millisecond
@@ -68,8 +82,11 @@ const (
 	// round trip of 50 ms.
 	DefaultMaxReceiveBuffer = 16 << 20
 
-	// DefaultMaxSendBuffer is Linux's tcp_wmem[2] (tcp(7)).
-	DefaultMaxSendBuffer = 4 << 20
+	// DefaultMaxSendBuffer is twice Linux's tcp_wmem[2] (tcp(7)). Netstack wakes who
+	// writes when half of the buffer is empty, so that half of it is on its way:
+	// 4 MiB are 300 Mbit/s at a round trip of 50 ms, 8 MiB are 500
+	// (docs/performance.md).
+	DefaultMaxSendBuffer = 8 << 20
 )
 
 // Ports that connect and bind(port 0) choose from: Linux's
@@ -87,6 +104,7 @@ const (
 
 func (c TCP) withDefaults() (TCP, error) {
 	setDefault(&c.LossRecovery, RecoverySACK)
+	setDefault(&c.CongestionControl, Cubic)
 	setDefault(&c.MinRTO, DefaultMinRTO)
 	setDefault(&c.MaxRTO, DefaultMaxRTO)
 	setDefault(&c.GiveUp, DefaultGiveUp)
@@ -96,6 +114,8 @@ func (c TCP) withDefaults() (TCP, error) {
 	switch {
 	case c.LossRecovery != RecoverySACK && c.LossRecovery != RecoveryRACK:
 		return c, fmt.Errorf("stack: TCP.LossRecovery %d is not RecoverySACK or RecoveryRACK", c.LossRecovery)
+	case c.CongestionControl != Reno && c.CongestionControl != Cubic:
+		return c, fmt.Errorf("stack: TCP.CongestionControl %q is not %q or %q", c.CongestionControl, Reno, Cubic)
 	case c.MinRTO < leastMinRTO:
 		return c, fmt.Errorf("stack: TCP.MinRTO %v is below %v", c.MinRTO, leastMinRTO)
 	case c.MaxRTO < c.MinRTO:
@@ -140,6 +160,7 @@ func (c TCP) apply(s *stack.Stack) error {
 		recovery = tcpip.TCPRACKLossDetection
 	}
 	sack := tcpip.TCPSACKEnabled(true)
+	congestion := tcpip.CongestionControlOption(c.CongestionControl)
 	moderate := tcpip.TCPModerateReceiveBufferOption(true)
 	minRTO, maxRTO := tcpip.TCPMinRTOOption(c.MinRTO), tcpip.TCPMaxRTOOption(c.MaxRTO)
 	retries := c.retries()
@@ -151,7 +172,7 @@ func (c TCP) apply(s *stack.Stack) error {
 		Min: minBuffer, Default: min(tcp.DefaultSendBufferSize, c.MaxSendBuffer), Max: c.MaxSendBuffer,
 	}
 	for _, opt := range []tcpip.SettableTransportProtocolOption{
-		&sack, &recovery, &moderate, &minRTO, &maxRTO, &retries, &timeWait, &receive, &send,
+		&sack, &recovery, &congestion, &moderate, &minRTO, &maxRTO, &retries, &timeWait, &receive, &send,
 	} {
 		if err := s.SetTransportProtocolOption(tcp.ProtocolNumber, opt); err != nil {
 			return fmt.Errorf("stack: setting %T: %v", opt, err)
