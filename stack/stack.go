@@ -27,6 +27,7 @@ import (
 type Stack struct {
 	gv    *stack.Stack
 	links []stack.LinkEndpoint // owned; in the order of Config.NICs
+	taps  []*halfclose.Link    // in front of them, in the same order
 	flows *udpflow.Table
 
 	generation atomic.Uint64
@@ -141,7 +142,9 @@ func (s *Stack) addNICs(cfg Config) error {
 		id := s.gv.NextNICID()
 		l := n.Link
 		if n.Name != LoopbackName {
-			l = halfclose.New(s.flows.NewLink(l, id))
+			tap := halfclose.New(s.flows.NewLink(l, id))
+			s.taps = append(s.taps, tap)
+			l = tap
 		}
 		if err := s.gv.CreateNICWithOptions(id, l, opts); err != nil {
 			return fmt.Errorf("stack: creating NIC %q: %v", n.Name, err)

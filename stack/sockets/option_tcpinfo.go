@@ -9,6 +9,8 @@ import (
 	"gvisor.dev/gvisor/pkg/tcpip"
 	"gvisor.dev/gvisor/pkg/tcpip/header"
 	"gvisor.dev/gvisor/pkg/tcpip/transport/tcp"
+
+	"github.com/userstack/userstack/stack/internal/flow"
 )
 
 // sizeofTCPInfo is that of struct tcp_info in <linux/tcp.h> of Linux 6.18.
@@ -124,8 +126,20 @@ func (d *description) peerHeaders(ep tcpip.Endpoint) int {
 	return header.IPv6MinimumSize + header.TCPMinimumSize
 }
 
-// traffic is how many bytes a stream has carried, for TCP_INFO.
-type traffic struct{ sent, received atomic.Uint64 }
+// traffic is how many bytes a stream has carried, for TCP_INFO, and who watches
+// it.
+type traffic struct {
+	sent, received atomic.Uint64
+	watch          atomic.Pointer[flow.Flow] // nil: nobody
+}
+
+// wrote notes bytes that the connection has taken from the application.
+func (t *traffic) wrote(n int64) {
+	total := t.sent.Add(uint64(n))
+	if f := t.watch.Load(); f != nil {
+		f.Wrote(total)
+	}
+}
 
 // count returns the stream's counters, which idle ones do not have.
 func (d *description) count() *traffic {

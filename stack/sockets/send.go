@@ -189,11 +189,16 @@ func (s *Socket) sendStream(r *gather, c *call) (int, error) {
 // write is the wait loop itself.
 func (s *Socket) write(r *gather, opts tcpip.WriteOptions, c *call) (n int, err error) {
 	size := r.Len()
+	watch := s.d.watcher()
+	if watch != nil {
+		watch.WriteBegins()
+		defer watch.WriteEnds()
+	}
 	for {
 		sent, terr := s.d.write(r, opts)
 		n += int(sent)
 		if sent > 0 && s.d.isTCP() {
-			s.d.count().sent.Add(uint64(sent))
+			s.d.count().wrote(sent)
 		}
 		if terr == nil && n == size {
 			return n, nil
@@ -205,7 +210,7 @@ func (s *Socket) write(r *gather, opts tcpip.WriteOptions, c *call) (n int, err 
 			return n, s.sendError(terr)
 		}
 		r.seek(n) // what did not fit may have been read all the same
-		if err := c.again(); err != nil {
+		if err := c.againWatched(watch); err != nil {
 			return n, partial(n, c, err)
 		}
 	}

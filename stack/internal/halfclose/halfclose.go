@@ -44,6 +44,7 @@ import (
 	"hash/maphash"
 	"math"
 	"sync/atomic"
+	"time"
 
 	"gvisor.dev/gvisor/pkg/tcpip"
 	"gvisor.dev/gvisor/pkg/tcpip/header"
@@ -67,6 +68,10 @@ type Link struct {
 	table [buckets][ways]atomic.Pointer[stream]
 	clock atomic.Uint32 // connections opened so far
 	added atomic.Uint64
+
+	made    time.Time
+	offers  offers
+	watches watches
 }
 
 var (
@@ -77,7 +82,7 @@ var (
 
 // New puts a Link in front of lower. Closing it closes lower.
 func New(lower stack.LinkEndpoint) *Link {
-	l := &Link{lower: lower, seed: maphash.MakeSeed()}
+	l := &Link{lower: lower, seed: maphash.MakeSeed(), made: time.Now()}
 	l.Init(lower, l)
 	return l
 }
@@ -168,6 +173,7 @@ func (l *Link) complete(pkt *stack.PacketBuffer) *stack.PacketBuffer {
 	if !ok {
 		return nil
 	}
+	l.watchSent(&seg, pkt)
 	switch {
 	case seg.flags&header.TCPFlagRst != 0:
 		l.forget(seg.key)
@@ -175,7 +181,7 @@ func (l *Link) complete(pkt *stack.PacketBuffer) *stack.PacketBuffer {
 	case seg.flags&header.TCPFlagSyn != 0: // another life of the same address and port
 		// With ACK it answers the peer's SYN, and repeats its offer of SACK.
 		agreed := seg.flags&header.TCPFlagAck != 0 && hasOption(seg.options, header.TCPOptionSACKPermitted)
-		l.open(&stream{key: seg.key, next: seg.ack, agreed: agreed})
+		l.open(&stream{key: seg.key, next: seg.ack, agreed: agreed, shake: l.asked(seg)})
 		return nil
 	}
 	s := l.stream(seg.key)
@@ -206,8 +212,12 @@ func (l *Link) complete(pkt *stack.PacketBuffer) *stack.PacketBuffer {
 // DeliverNetworkPacket implements stack.NetworkDispatcher, for the link below.
 func (l *Link) DeliverNetworkPacket(protocol tcpip.NetworkProtocolNumber, pkt *stack.PacketBuffer) {
 	if seg, ok := receivedSegment(protocol, pkt); ok {
+		l.watchReceived(&seg, pkt)
 		if s := l.stream(seg.key); s != nil {
 			l.note(s, seg, pkt)
+		}
+		if seg.flags&(header.TCPFlagSyn|header.TCPFlagAck) == header.TCPFlagSyn {
+			l.offers.note(l.seed, &seg)
 		}
 	}
 	l.nestedLink.DeliverNetworkPacket(protocol, pkt)
@@ -217,13 +227,15 @@ func (l *Link) DeliverNetworkPacket(protocol tcpip.NetworkProtocolNumber, pkt *s
 func (l *Link) note(s *stream, seg segment, pkt *stack.PacketBuffer) {
 	if seg.flags&header.TCPFlagSyn != 0 {
 		if seg.flags&header.TCPFlagAck != 0 && l.intact(seg, pkt) {
-			s.answered(seg.seq.Add(1), hasOption(seg.options, header.TCPOptionSACKPermitted))
+			s.answered(seg, l.micros())
 		}
 		return
 	}
 	switch {
-	case !seg.shut:
-		s.opened()
+	case seg.window != 0:
+		if s.opened() {
+			s.replied(l.micros())
+		}
 	case l.intact(seg, pkt):
 		s.closed(seg.ack)
 	}

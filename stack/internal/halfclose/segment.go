@@ -14,7 +14,7 @@ type segment struct {
 	key      key
 	seq, ack seqnum.Value
 	flags    header.TCPFlags
-	shut     bool // the window is zero
+	window   uint16 // as in the header, not scaled
 	options  []byte
 	payload  seqnum.Size // bytes
 	network  int         // bytes of IP header
@@ -45,6 +45,7 @@ func sentSegment(pkt *stack.PacketBuffer) (segment, bool) {
 		seq:     seqnum.Value(tcp.SequenceNumber()),
 		ack:     seqnum.Value(tcp.AckNumber()),
 		flags:   tcp.Flags(),
+		window:  tcp.WindowSize(),
 		options: tcp.Options(),
 		payload: seqnum.Size(pkt.Data().Size()),
 	}, tcp.Flags()&header.TCPFlagAck != 0 || tcp.Flags()&header.TCPFlagSyn != 0
@@ -82,7 +83,7 @@ func receivedSegment(protocol tcpip.NetworkProtocolNumber, pkt *stack.PacketBuff
 	tcp := header.TCP(b[s.network:])
 	s.key.localPort, s.key.remotePort = tcp.DestinationPort(), tcp.SourcePort()
 	s.seq, s.ack, s.flags = seqnum.Value(tcp.SequenceNumber()), seqnum.Value(tcp.AckNumber()), tcp.Flags()
-	s.shut = tcp.WindowSize() == 0
+	s.window = tcp.WindowSize()
 	if int(tcp.DataOffset()) < header.TCPMinimumSize || int(tcp.DataOffset()) > s.length {
 		return s, false
 	}

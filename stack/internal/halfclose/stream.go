@@ -38,14 +38,23 @@ type stream struct {
 	blocks []header.SACKBlock // arrived beyond next, the latest first, none touching another
 	shut   bool               // the peer's window is closed
 	wants  seqnum.Value       // the byte that the peer waits for, if it is
+	shake  shake
 }
 
 // answered notes the peer's answer to our SYN: where its stream begins, and
 // whether it does SACK, which our SYN always offers.
-func (s *stream) answered(start seqnum.Value, sack bool) {
+func (s *stream) answered(seg segment, now uint32) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.next, s.agreed = start, sack
+	s.next, s.agreed = seg.seq.Add(1), hasOption(seg.options, header.TCPOptionSACKPermitted)
+	s.shake.accepted(seg.options, now)
+}
+
+// replied notes the peer's first segment after our answer to its SYN.
+func (s *stream) replied(now uint32) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.shake.replied(now)
 }
 
 // follow notes a segment from start to end that closes no gap and opens none,
@@ -136,11 +145,13 @@ func (s *stream) closed(wants seqnum.Value) {
 	}
 }
 
-// opened notes that the peer's window is open.
-func (s *stream) opened() {
+// opened notes that the peer's window is open, and reports whether that is the
+// first that has been heard of the peer.
+func (s *stream) opened() (first bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.shut = false
+	return !s.shake.answered
 }
 
 // acceptable returns the sequence number that an acknowledgement without data
