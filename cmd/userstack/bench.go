@@ -25,22 +25,31 @@ type bencher struct {
 	svg      string
 	markdown bool
 	document string // a file that has a place for the table
+	explain  bool
+	benchExplain
 }
 
-func newBench() *cobra.Command {
+func newBench(s *settings) *cobra.Command {
 	b := &bencher{}
 	cmd := &cobra.Command{
 		Use:     "bench [flags]",
 		GroupID: groupMachine,
 		Short:   "measure how fast the stack is, beside the kernel and other stacks",
-		Long:    strings.TrimSpace(benchManual),
+		Long:    strings.TrimSpace(benchManual + "\n" + benchExplainManual),
 		Example: `  userstack bench --rounds 1
   userstack bench --load bulk,rtt --wire tun,veth
   userstack bench --json bench.json --svg bench.svg
   userstack bench --load udp --append bench.json
-  userstack bench --from bench.json --markdown`,
+  userstack bench --from bench.json --markdown
+  userstack bench --explain --impair delay=20ms,rate=50M`,
 		Args: noArgs(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			if b.explain {
+				b.benchExplain.time = b.cfg.Time
+				return s.use(cmd, func(ctx context.Context, n *network) error {
+					return b.benchExplain.run(ctx, n, cmd.OutOrStdout())
+				})
+			}
 			return b.run(cmd.Context(), cmd.OutOrStdout(), cmd.ErrOrStderr())
 		},
 	}
@@ -57,7 +66,9 @@ func newBench() *cobra.Command {
 	f.BoolVar(&b.markdown, "markdown", false, "print the table as Markdown")
 	f.StringVar(&b.document, "document", "", "put the table into a Markdown `FILE`, between its marks")
 	f.StringVar(&b.from, "from", "", "measure nothing, print the `FILE` of an earlier run")
-	cmd.MarkFlagsMutuallyExclusive("from", "append", "list")
+	f.BoolVar(&b.explain, "explain", false, "move data over the network that --link and --impair describe, and say what holds it back")
+	f.StringVar(&b.to, "to", "", "with --explain: the `HOST:PORT` of a server, where the link has none")
+	cmd.MarkFlagsMutuallyExclusive("from", "append", "list", "explain")
 	cmd.MarkFlagsMutuallyExclusive("from", "json", "list")
 	return cmd
 }

@@ -18,6 +18,7 @@ var examplesElsewhere = map[string]string{
 	"userstack bench --json bench.json --svg bench.svg":                     "TestBench",
 	"userstack bench --load udp --append bench.json":                        "TestBench",
 	"userstack bench --from bench.json --markdown":                          "TestBench",
+	"userstack bench --explain --impair delay=20ms,rate=50M":                "TestBenchExplain",
 	"userstack nc --link tun:us0 --addr 10.9.0.2/24 -l 8080":                "TestNetcatListens",
 	"userstack run --publish 127.0.0.1:8080:8000 -- python3 -m http.server": "TestRunServes",
 	"sudo userstack nc --link tun:us0 --addr 10.9.0.2/24 -l 8080":           "TestNetcatListens",

@@ -22,6 +22,7 @@ type fetcher struct {
 	include bool
 	follow  bool
 	fail    bool
+	explain bool
 	request
 	security
 	maxTime time.Duration
@@ -45,6 +46,7 @@ are not looked at. A long transfer to a file shows its progress on a terminal.`,
   userstack fetch --link netns https://www.demo.test/
   userstack fetch -i -L http://www.demo.test/redirect
   userstack fetch -o page --max-time 30 http://www.demo.test/bytes/1000000
+  userstack fetch --explain -o page --impair rate=10M www.demo.test/bytes/1000000
   userstack fetch -d 'name=value' -H 'X-Say: hello' http://www.demo.test/echo`,
 		Args: args(1, 1, "one URL"),
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -67,6 +69,7 @@ are not looked at. A long transfer to a file shows its progress on a terminal.`,
 	f.request.addFlags(flags)
 	f.security.addFlags(flags)
 	flags.VarP(&seconds{&f.maxTime, time.Millisecond}, "max-time", "m", "give up after this time")
+	flags.BoolVar(&f.explain, "explain", false, "say on standard error what held the transfer back")
 	versionFlags(cmd, &f.version)
 	return cmd
 }
@@ -101,6 +104,10 @@ func (f *fetcher) fetch(ctx context.Context, cmd *cobra.Command, s *settings, n 
 	if s.verbose > 0 {
 		ctx = traceRequest(ctx, cmd.ErrOrStderr())
 	}
+	var watch requestWatch
+	if f.explain {
+		ctx = watch.trace(ctx)
+	}
 	req, err := f.request.make(ctx, cmd.InOrStdin(), target, f.head)
 	if err != nil {
 		return err
@@ -119,7 +126,9 @@ func (f *fetcher) fetch(ctx context.Context, cmd *cobra.Command, s *settings, n 
 	if f.fail && resp.StatusCode >= http.StatusBadRequest {
 		return fmt.Errorf("%s: the server answered %s", target, resp.Status)
 	}
-	return because(ctx, f.write(cmd, resp))
+	err = f.write(cmd, resp)
+	watch.print(cmd.ErrOrStderr())
+	return because(ctx, err)
 }
 
 // because puts the reason why a context ended in the place of the error that it caused.

@@ -46,7 +46,7 @@ the command.`,
 		&cobra.Group{ID: groupMachine, Title: "About this machine and this program:"})
 	root.SetHelpCommandGroupID(groupMachine)
 	root.SetCompletionCommandGroupID(groupMachine)
-	root.AddCommand(newDemo(s), newFetch(s), newNC(s), newPing(s), newResolve(s), newRun(s), newBench(), newDoctor(), newMan(), newVersion())
+	root.AddCommand(newDemo(s), newFetch(s), newNC(s), newPing(s), newResolve(s), newRun(s), newBench(s), newDoctor(), newMan(), newVersion())
 	root.AddCommand(newNetworkTopic())
 	complete(root)
 	return root
