@@ -22,8 +22,8 @@ type Config struct {
 
 	// Queues is how many queues of the device are read, each by a goroutine of
 	// its own; packets are sent on the queue that their connection hashes to.
-	// Zero means 1. With more than one, received checksums are all verified in
-	// software, because netstack cannot be told which to trust.
+	// Zero means 1. With more than one, a packet whose checksums the device does
+	// not vouch for is delivered while no other is.
 	Queues int
 }
 
@@ -37,7 +37,8 @@ type Endpoint struct {
 	queues   int
 	framing  framing
 
-	vouch  atomic.Bool // the packet being delivered needs no verification
+	vouch  atomic.Bool  // the packets being delivered need no verification
+	turn   sync.RWMutex // with several queues: read to deliver with vouch, which is set; written to deliver without
 	stats  counters
 	faults faults
 
@@ -82,6 +83,7 @@ func (e *Endpoint) init(cfg Config, f framing) error {
 	}
 	e.device, e.features = cfg.Device, cfg.Device.Features()
 	e.queues, e.framing = cfg.Queues, f
+	e.vouch.Store(cfg.Queues > 1)
 	e.done = make(chan struct{})
 	e.SetMTU(cfg.MTU)
 	return nil
@@ -109,8 +111,8 @@ func (e *Endpoint) Attach(d stack.NetworkDispatcher) {
 
 // Capabilities implements stack.LinkEndpoint. The receive bit is that of the
 // packet being delivered: netstack asks for it at the start of each delivery,
-// and only there, in the one goroutine that delivers. The transmit bit is
-// never set; see the package comment.
+// and only there; no packet that needs another answer is delivered meanwhile.
+// The transmit bit is never set; see the package comment.
 func (e *Endpoint) Capabilities() stack.LinkEndpointCapabilities {
 	if e.vouch.Load() {
 		return stack.CapabilityRXChecksumOffload

@@ -15,6 +15,7 @@ type frameBatch struct {
 	frames  []frame
 	packets [][][]byte // the scatter list of each frame
 	sizes   []int
+	keep    [len(frameSizes)]viewKeeper
 }
 
 // grow adds n frames.
@@ -22,6 +23,12 @@ func (b *frameBatch) grow(n int) {
 	n += len(b.frames)
 	b.frames = append(make([]frame, 0, n), b.frames...)[:n]
 	b.packets, b.sizes = make([][][]byte, n), make([]int, n)
+	for i, size := range frameSizes {
+		b.keep[i].size = size
+	}
+	for i := range b.frames {
+		b.frames[i].keep = &b.keep
+	}
 }
 
 // refill makes all frames ready for the next Read.
@@ -34,5 +41,8 @@ func (b *frameBatch) refill() {
 func (b *frameBatch) release() {
 	for i := range b.frames {
 		b.frames[i].release()
+	}
+	for i := range b.keep {
+		b.keep[i].release()
 	}
 }

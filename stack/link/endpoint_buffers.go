@@ -7,8 +7,9 @@ import (
 // frameSizes are the pooled buffers that one frame is read into, in order, in
 // bytes. Each is a size that gVisor pools, so that it comes filled to the
 // brim. An ordinary packet takes the first one alone and a coalesced segment
-// takes them all; what a packet leaves untouched serves the next one, so a
-// byte is cleared once for about every byte received.
+// takes them all; what a packet leaves untouched serves the next one. All but
+// the first, whose headers netstack wants for itself alone, come from a
+// viewKeeper.
 var frameSizes = [...]int{2048, 16384, 16384, 32768}
 
 // frameCapacity is the largest frame: 65535 bytes of IP and a link header fit.
@@ -21,6 +22,7 @@ const copyBelow = 256
 
 // A frame is the memory that one frame is read into.
 type frame struct {
+	keep   *[len(frameSizes)]viewKeeper // of the reader; nil: none
 	header [virtioHeaderSize]byte
 	views  [len(frameSizes)]*buffer.View // nil: handed on
 	iovecs [1 + len(frameSizes)][]byte   // header, then the views' bytes
@@ -31,11 +33,19 @@ func (f *frame) refill() [][]byte {
 	f.iovecs[0] = f.header[:]
 	for i, v := range f.views {
 		if v == nil {
-			f.views[i] = buffer.NewViewSize(frameSizes[i])
+			f.views[i] = f.view(i)
 			f.iovecs[i+1] = f.views[i].AsSlice()
 		}
 	}
 	return f.iovecs[:]
+}
+
+// view returns a new view to be the ith.
+func (f *frame) view(i int) *buffer.View {
+	if i == 0 || f.keep == nil {
+		return buffer.NewViewSize(frameSizes[i])
+	}
+	return f.keep[i].view()
 }
 
 // head returns the frame's first bytes, which hold every header that is looked

@@ -95,7 +95,7 @@ func gsoFeature(gsoType uint8, v6 bool) (feature uint64, proto uint8) {
 // or left for netstack to verify. Believing is all or nothing in netstack, so
 // the IPv4 header, which virtio says nothing about, is verified here.
 func (e *Endpoint) judgeChecksum(p *plan, h virtioHeader, l layout, known bool, head []byte) verdict {
-	believe := known && e.queues == 1 && e.is(stackForm)
+	believe := known && e.is(stackForm)
 	if h.flags&virtioNeedsCSUM == 0 {
 		p.vouched = believe && h.flags&virtioDataValid != 0 && l.ipChecksumValid(head)
 		return pass

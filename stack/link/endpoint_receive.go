@@ -158,9 +158,27 @@ func (e *Endpoint) deliver(a arrival, pkt *stack.PacketBuffer) {
 	}
 	pkt.NetworkProtocolNumber = a.proto
 	pkt.PktType = a.to
-	if e.vouch.Load() != a.vouched { // never set with more than one reader
-		e.vouch.Store(a.vouched)
+	switch {
+	case e.queues == 1:
+		if e.vouch.Load() != a.vouched {
+			e.vouch.Store(a.vouched)
+		}
+		a.hand(pkt)
+	case a.vouched:
+		e.turn.RLock()
+		a.hand(pkt)
+		e.turn.RUnlock()
+	default:
+		e.turn.Lock()
+		e.vouch.Store(false)
+		a.hand(pkt)
+		e.vouch.Store(true)
+		e.turn.Unlock()
 	}
+}
+
+// hand gives a packet to the stack.
+func (a arrival) hand(pkt *stack.PacketBuffer) {
 	if a.to == tcpip.PacketOtherHost {
 		a.d.DeliverLinkPacket(a.proto, pkt) // packet sockets alone
 		return

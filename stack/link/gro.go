@@ -181,7 +181,7 @@ func (c *coalescer) deliver(i int) {
 		r.finish()
 		c.e.stats.merged.Add(uint64(r.merged))
 	}
-	r.vouched = c.e.queues == 1
+	r.vouched = true
 	c.e.deliver(r.arrival, stack.NewPacketBuffer(stack.PacketBufferOptions{Payload: r.buf}))
 }
 
