@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -101,9 +102,20 @@ func (b *bencher) run(ctx context.Context, out, log io.Writer) error {
 		return b.printList(out)
 	}
 	report, err := b.report(ctx, log)
-	if err != nil {
+	if report == nil || len(report.Samples) == 0 {
 		return err
 	}
+	if printErr := b.print(out, report); printErr != nil || err != nil { // a run that was interrupted keeps what it has
+		return cmp.Or(err, printErr)
+	}
+	if report.Failed() && b.from == "" {
+		return errors.New("a measurement failed: the table says which")
+	}
+	return nil
+}
+
+// print writes what was asked for.
+func (b *bencher) print(out io.Writer, report *bench.Report) error {
 	for _, f := range []struct {
 		name  string
 		write func(io.Writer) error
@@ -119,13 +131,7 @@ func (b *bencher) run(ctx context.Context, out, log io.Writer) error {
 	if b.markdown {
 		write = report.WriteMarkdown
 	}
-	if err := write(out); err != nil {
-		return err
-	}
-	if report.Failed() && b.from == "" {
-		return errors.New("a measurement failed: the table says which")
-	}
-	return nil
+	return write(out)
 }
 
 // report reads a report, measures, or both.
@@ -145,10 +151,10 @@ func (b *bencher) report(ctx context.Context, log io.Writer) (*bench.Report, err
 		}
 	}
 	report, err := plan.Run(ctx)
-	if err != nil || earlier == nil {
+	if earlier == nil || report == nil || len(report.Samples) == 0 {
 		return report, err
 	}
-	return earlier, earlier.Merge(report)
+	return earlier, errors.Join(err, earlier.Merge(report))
 }
 
 func readReport(name string) (*bench.Report, error) {

@@ -12,6 +12,7 @@ import (
 const (
 	allBusy    = 0.95  // share of the time of all processors
 	oneBusy    = 0.90  // processors, that a process takes
+	moreBusy   = 1.10  // the same, when it has more than one to itself
 	muchStolen = 0.05  // share that the hypervisor kept
 	muchLost   = 0.01  // share of the datagrams
 	muchResent = 0.001 // share of the segments
@@ -63,8 +64,10 @@ func (s *Seen) processors(l Load) string {
 		return fmt.Sprintf("processors busy with other programs: %.2f of %.2f", s.Busy*n-used, s.Busy*n)
 	case used > allBusy*n:
 		return "processors: all busy, " + who
+	case take > moreBusy:
+		return fmt.Sprintf("processor time: %s, all together %.2f of %.0f", who, used, n)
 	case take > oneBusy:
-		return fmt.Sprintf("one processor: %s; all together %.2f of %.0f", who, used, n)
+		return fmt.Sprintf("one processor: %s, all together %.2f of %.0f", who, used, n)
 	case l.job.Kind == load.RoundTrip:
 		return fmt.Sprintf("waiting: %.1f waits a round trip, %.2f of %.0f processors busy", float64(s.switches())/float64(max(s.Done, 1)), used, n)
 	}

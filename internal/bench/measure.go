@@ -140,7 +140,7 @@ func observe(w *session, before, after moment) *Seen {
 		s.Resent += far.Connection.Retransmitted
 		near.Connection.WindowLimited += far.Connection.WindowLimited
 	}
-	s.Closed = float64(near.Connection.WindowLimited) / 1e6 / seconds / float64(max(after.near.Connection.Count, 1))
+	s.Closed = float64(near.Connection.WindowLimited) / 1e6 / seconds / float64(max(after.near.Connection.Count, after.far.Connection.Count, 1))
 	s.count(near, far)
 	all := (after.machine.busy + after.machine.idle + after.machine.stolen) - (before.machine.busy + before.machine.idle + before.machine.stolen)
 	if all > 0 {

@@ -29,11 +29,12 @@ func kernelBoth(Config) (load.Ends, func(), error) {
 }
 
 func (kernel) DialTCP(ctx context.Context, to netip.AddrPort) (net.Conn, error) {
-	return new(net.Dialer).DialContext(ctx, "tcp4", to.String())
+	dialer := net.Dialer{Control: unpaced}
+	return dialer.DialContext(ctx, "tcp4", to.String())
 }
 
 func (kernel) ListenTCP(at netip.AddrPort) (net.Listener, error) {
-	var lc net.ListenConfig
+	lc := net.ListenConfig{Control: unpaced}
 	lc.SetMultipathTCP(false) // plain TCP, as most programs have it
 	return lc.Listen(context.Background(), "tcp4", at.String())
 }

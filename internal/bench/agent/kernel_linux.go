@@ -4,6 +4,8 @@ import (
 	"errors"
 	"net"
 	"net/netip"
+	"os"
+	"syscall"
 
 	"golang.org/x/sys/unix"
 
@@ -23,6 +25,16 @@ func widen(c *net.UDPConn) {
 			}
 		})
 	}
+}
+
+// unpaced gives a socket Reno, wherever it is: a namespace that a peer makes has the machine's congestion control, and one
+// that paces, as BBR does, measures its timers. Accepted sockets inherit it.
+func unpaced(_, _ string, raw syscall.RawConn) error {
+	var optErr error
+	err := raw.Control(func(fd uintptr) {
+		optErr = unix.SetsockoptString(int(fd), unix.SOL_TCP, unix.TCP_CONGESTION, "reno")
+	})
+	return errors.Join(err, os.NewSyscallError("setsockopt TCP_CONGESTION", optErr))
 }
 
 // connect gives a bound socket its peer.
