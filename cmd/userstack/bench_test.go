@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -76,4 +77,29 @@ func TestBenchInterrupted(t *testing.T) {
 		t.Fatal(err)
 	}
 	r.end(t).expect(t, exitSignal+int(syscall.SIGINT), "", `^loads: 1.*\n$`)
+}
+
+// TestBenchDocument: the table and the chart in docs are those of docs/bench.json.
+func TestBenchDocument(t *testing.T) {
+	t.Parallel()
+	const docs = "../../docs/"
+	dir := t.TempDir()
+	for _, name := range []string{"performance.md", "bench.svg"} {
+		text, err := os.ReadFile(docs + name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(filepath.Join(dir, name), text, 0o666); err != nil {
+			t.Fatal(err)
+		}
+	}
+	try(t, "bench", "--from", docs+"bench.json", "--svg", filepath.Join(dir, "bench.svg"), "--document", filepath.Join(dir, "performance.md")).
+		expect(t, exitOK, "bulk", "")
+	for _, name := range []string{"performance.md", "bench.svg"} {
+		got, err := os.ReadFile(filepath.Join(dir, name))
+		want, wantErr := os.ReadFile(docs + name)
+		if err != nil || wantErr != nil || !bytes.Equal(got, want) {
+			t.Errorf("%v, %v: docs/%s is not that of docs/bench.json: docs/performance.md has the command that writes it", err, wantErr, name)
+		}
+	}
 }
