@@ -18,7 +18,7 @@ type frameBatch struct {
 	keep    [len(frameSizes)]viewKeeper
 }
 
-// grow adds n frames.
+// grow adds n frames. All are to be refilled.
 func (b *frameBatch) grow(n int) {
 	n += len(b.frames)
 	b.frames = append(make([]frame, 0, n), b.frames...)[:n]
@@ -31,9 +31,10 @@ func (b *frameBatch) grow(n int) {
 	}
 }
 
-// refill makes all frames ready for the next Read.
-func (b *frameBatch) refill() {
-	for i := range b.frames {
+// refill makes the first n frames ready for the next Read; it is enough for
+// those that the last Read has filled.
+func (b *frameBatch) refill(n int) {
+	for i := range n {
 		b.packets[i] = b.frames[i].refill()
 	}
 }

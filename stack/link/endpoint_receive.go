@@ -26,17 +26,20 @@ func (e *Endpoint) readAll(queue int) {
 	b.grow(readBatch)
 	g := e.newCoalescer()
 	pause := firstPause
+	b.refill(readBatch)
 	for {
-		b.refill()
 		n, err := e.device.Read(queue, b.packets, b.sizes)
 		if n > 0 {
 			e.faults.clear(&e.faults.read)
 			pause = firstPause
 		}
 		e.receiveBatch(g, b.frames[:n], b.sizes[:n])
+		used := n
 		if g != nil && n == len(b.frames) && n < mergeBatch {
 			b.grow(n)
+			used = len(b.frames)
 		}
+		b.refill(used)
 		if n == 0 && err == nil {
 			err = io.ErrNoProgress
 		}

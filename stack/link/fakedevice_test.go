@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -32,6 +33,9 @@ type fakeDevice struct {
 	queues   []*fakeWire // what Read takes from
 	peer     *fakeDevice
 	check    func(frame []byte) error // nil: take anything
+	lose     func() bool              // nil: never; called for each packet written
+	refuse   func() error             // nil: takes all; the error that a packet is refused with
+	losing   sync.Mutex               // held while lose or refuse runs
 	l2       int
 	mtu      atomic.Int64
 
@@ -150,16 +154,41 @@ func (d *fakeDevice) write(queue int, packet [][]byte) error {
 	if d.features&want != want {
 		return syscall.EINVAL
 	}
+	lost, err := d.loses()
+	if err != nil {
+		return err
+	}
+	if lost {
+		if d.check != nil {
+			d.note(d.check(slices.Concat(packet...)))
+		}
+		return nil
+	}
 	frame := d.peer.inject(queue, packet)
 	if d.check == nil || frame == nil {
 		return nil
 	}
-	if err := d.check(frame); err != nil {
+	d.note(d.check(frame))
+	return nil
+}
+
+// loses decides what becomes of a packet that is written.
+func (d *fakeDevice) loses() (lost bool, err error) {
+	d.losing.Lock()
+	defer d.losing.Unlock()
+	if d.refuse != nil {
+		err = d.refuse()
+	}
+	return err == nil && d.lose != nil && d.lose(), err
+}
+
+// note remembers what check said.
+func (d *fakeDevice) note(err error) {
+	if err != nil {
 		d.mu.Lock()
 		d.bad = append(d.bad, err)
 		d.mu.Unlock()
 	}
-	return nil
 }
 
 // inject puts a frame into the device's receive queue, virtio header first,
@@ -186,6 +215,19 @@ func (d *fakeDevice) inject(queue int, packet [][]byte) []byte {
 		return nil
 	}
 	return append([]byte(nil), f...)
+}
+
+// injectAll puts frames into the receive queue of queue 0 such that one Read
+// can have them all.
+func (d *fakeDevice) injectAll(frames [][]byte) {
+	w := d.queues[0]
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for _, f := range frames {
+		w.frames = append(w.frames, f)
+		w.bytes += len(f)
+	}
+	w.cond.Signal()
 }
 
 // fail makes the next reads of queue 0 return errors.

@@ -99,7 +99,7 @@ func newGroReader(t testing.TB, features uint64) *groReader {
 // receive hands in a batch of frames, virtio header included, and returns what
 // was delivered.
 func (r *groReader) receive(frames ...[]byte) []delivered {
-	r.batch.refill()
+	r.batch.refill(len(r.batch.frames))
 	for i, frame := range frames {
 		rest := frame
 		for _, s := range r.batch.packets[i] {

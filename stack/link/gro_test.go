@@ -71,12 +71,16 @@ func TestMerge(t *testing.T) {
 		"URG":                   {flag(header.TCPFlagUrg), apart},
 		"ECE":                   {flag(0x40), apart},
 		"CWR":                   {flag(0x80), apart},
+		"URG on each":           {stream(groSegment{flags: header.TCPFlagAck | header.TCPFlagUrg}, 9, 9), []int{9, 9}},
+		"RST on each":           {stream(groSegment{flags: header.TCPFlagAck | header.TCPFlagRst}, 9, 9), []int{9, 9}},
+		"no ACK on each":        {stream(groSegment{flags: header.TCPFlagUrg}, 9, 9), []int{9, 9}},
 		"no ACK":                {set(func(s *groSegment) { s.flags = header.TCPFlagPsh }), apart},
 		"other acknowledgement": {set(func(s *groSegment) { s.ack = 9 }), apart},
 		"other window":          {set(func(s *groSegment) { s.window = 9 }), apart},
 		"other TOS":             {set(func(s *groSegment) { s.tos = 3 }), apart},
 		"other TTL":             {set(func(s *groSegment) { s.ttl = 1 }), apart},
 		"other options":         {set(func(s *groSegment) { s.options = []byte{1, 1, 1, 1} }), apart},
+		"other value of one":    {stream(groSegment{options: []byte{8, 10, 0, 0, 0, 1, 0, 0, 0, 2, 1, 1}}, 9, 9).with(1, func(s *groSegment) { s.options = []byte{8, 10, 0, 0, 0, 2, 0, 0, 0, 2, 1, 1} }), []int{9, 9}},
 		"gap":                   {set(func(s *groSegment) { s.seq++ }), apart},
 		"repeated":              {groSegments{three()[0], three()[0], three()[1]}, []int{1000, 2000}},
 		"behind":                {groSegments{three()[1], three()[0], three()[2]}, apart},
@@ -103,11 +107,9 @@ func TestMerge(t *testing.T) {
 func checkMerged(t *testing.T, r *groReader, list groSegments, want []int) {
 	t.Helper()
 	var packets [][]byte
-	var sent []byte
 	for _, s := range list {
 		b, _ := s.build()
 		packets = append(packets, b)
-		sent = append(sent, s.payload...)
 	}
 	var sizes []int
 	for _, p := range r.receive(plain(packets...)...) {
@@ -233,6 +235,17 @@ func TestMergeVouched(t *testing.T) {
 	got := r.receive(frames...)
 	if len(got) != 1 || !got[0].vouched {
 		t.Fatalf("%d packets", len(got))
+	}
+	mixed := slices.Clone(frames)
+	complete, _ := stream(groSegment{}, 1001, 1001)[1].build()
+	mixed[1] = framed(virtioHeader{}, complete)
+	if n := len(r.receive(mixed...)); n != 3 {
+		t.Errorf("%d packets of 3, one of which the device has not vouched for", n)
+	}
+	padded := slices.Clone(frames)
+	padded[2] = append(slices.Clone(frames[2]), 0, 0, 0, 0)
+	if n := len(r.receive(padded...)); n != 2 {
+		t.Errorf("%d packets of 3, one of which has bytes behind it", n)
 	}
 	l, _ := parseLayout(got[0].bytes, 0)
 	h := virtioHeader{flags: virtioNeedsCSUM, csumStart: uint16(l.transport()), csumOffset: 16}
