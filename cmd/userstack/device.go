@@ -80,13 +80,16 @@ func deviceWire(dev tun.Device, mode tun.Mode, s *settings) (_ *wire, err error)
 	if mtu, err := dev.MTU(); err == nil && cfg.MTU == 0 { // unknown where the interface is in another namespace
 		cfg.MTU = uint32(mtu)
 	}
-	var l gstack.LinkEndpoint
+	var l interface {
+		gstack.LinkEndpoint
+		failingLink
+	}
 	if mode == tun.TAP {
 		l, err = link.NewEthernet(link.EthernetConfig{Config: cfg})
 	} else {
 		l, err = link.New(cfg)
 	}
-	w.link = l
+	w.link, w.device = l, l
 	return w, err
 }
 

@@ -19,6 +19,7 @@ import (
 // owns it from then on, and closes the far end after the stack.
 type wire struct {
 	link     gstack.LinkEndpoint
+	device   failingLink    // the link itself, below what is put on top of it, if it has a device; or nil
 	name     string         // of the interface
 	addrs    []netip.Prefix // ours
 	gateways []netip.Addr

@@ -31,10 +31,11 @@ func openNamespace(_ context.Context, _ string, s *settings) (_ *wire, err error
 		dns:   demoDNS(),
 		about: "TUN device " + dev.Name() + " into a network namespace, " + offloads(dev.Features()),
 	}
-	if w.link, err = link.New(link.Config{Device: dev, MTU: s.mtu}); err != nil {
+	l, err := link.New(link.Config{Device: dev, MTU: s.mtu})
+	if err != nil {
 		return nil, err
 	}
-	w.far = far
+	w.link, w.device, w.far = l, l, far
 	if far.servers, err = serve(place{
 		name:         "the Linux kernel, in a network namespace",
 		listen:       far.ns.Listen,

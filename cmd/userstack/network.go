@@ -27,6 +27,7 @@ type network struct {
 	resolver *dnsresolver.Resolver
 	meter    *meter
 	capture  *link.CaptureFile // or nil
+	watch    *linkWatch        // or nil
 
 	trace dnsresolver.Tracer // told what the resolver does; nil, or set before the first lookup
 }
@@ -89,6 +90,7 @@ func (s *settings) build(w *wire, log io.Writer) (_ *network, err error) {
 	if s.verbose > 0 {
 		fmt.Fprintf(log, "link: %s, addresses %s\n", w.about, joined(w.addrs))
 	}
+	n.watch = watchLink(w.device, w.name, log)
 	return n, nil
 }
 
@@ -154,6 +156,9 @@ func (s *settings) routeTable(w *wire) ([]stack.Route, error) {
 // Close ends every connection and closes everything down to the far end.
 func (n *network) Close() error {
 	var errs []error
+	if n.watch != nil {
+		n.watch.Close()
+	}
 	if n.resolver != nil {
 		errs = append(errs, n.resolver.Close())
 	}

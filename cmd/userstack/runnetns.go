@@ -24,7 +24,9 @@ func (r *runner) runNamespace(ctx context.Context, p *program) error {
 	if err != nil {
 		return errors.Join(err, w.closeFar())
 	}
+	watch := watchLink(w.device, w.name, r.log)
 	closeAll := func() error {
+		watch.Close()
 		var closeErr error
 		if file != nil {
 			closeErr = file.Close()

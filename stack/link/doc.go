@@ -58,6 +58,14 @@
 // another link received, calls RequireSendForm where both links offload, so
 // that segments of 64 KiB pass whole and nobody sums them up on the way.
 //
+// # Failing devices
+//
+// A packet that a device refuses is dropped and counted, and those behind it are
+// tried: the sender of a connection notices as of any wire. A reader tries
+// again until the device works or says that it is gone. Err has what is wrong
+// now, and ErrChanged says when that changes, so that a program can report it
+// once.
+//
 // # Closing
 //
 // Close ends the goroutines and closes the device; Wait joins them. Attach(nil)

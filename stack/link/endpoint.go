@@ -85,6 +85,7 @@ func (e *Endpoint) init(cfg Config, f framing) error {
 	e.queues, e.framing = cfg.Queues, f
 	e.vouch.Store(cfg.Queues > 1)
 	e.done = make(chan struct{})
+	e.faults.changed = make(chan struct{}, 1)
 	e.SetMTU(cfg.MTU)
 	return nil
 }
@@ -128,11 +129,6 @@ func (e *Endpoint) GSOMaxSize() uint32 { return MaxGSOSize }
 // there is one path, and a connection need not know.
 func (e *Endpoint) SupportedGSO() stack.SupportedGSO { return stack.HostGSOSupported }
 
-// Err returns the error that the device fails with now, and nil when its last
-// read and its last write worked. The endpoint keeps trying, once a second at
-// most, until Close, unless the device says that it is gone.
-func (e *Endpoint) Err() error { return e.faults.err() }
-
 // Close closes the device and ends the readers. Packets that are sent or
 // arrive from now on are dropped. It does not wait for the readers: Wait does.
 func (e *Endpoint) Close() {
@@ -146,6 +142,15 @@ func (e *Endpoint) Close() {
 	close(e.done)
 	if err := e.device.Close(); err != nil && !errors.Is(err, os.ErrClosed) {
 		e.faults.set(&e.faults.read, err)
+	}
+}
+
+func (e *Endpoint) isClosed() bool {
+	select {
+	case <-e.done:
+		return true
+	default:
+		return false
 	}
 }
 

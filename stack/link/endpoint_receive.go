@@ -55,17 +55,20 @@ func (e *Endpoint) readAll(queue int) {
 
 // readFailed records a failed read and reports whether to try again.
 func (e *Endpoint) readFailed(err error) bool {
-	if errors.Is(err, os.ErrClosed) {
+	if e.isClosed() {
 		return false
 	}
 	e.stats.readErrors.Add(1)
-	e.faults.set(&e.faults.read, err)
-	for _, gone := range goneErrors {
-		if errors.Is(err, gone) {
-			return false
-		}
+	gone := errors.Is(err, os.ErrClosed) // by somebody else
+	for _, g := range goneErrors {
+		gone = gone || errors.Is(err, g)
 	}
-	return true
+	if gone {
+		e.faults.set(&e.faults.gone, err)
+	} else {
+		e.faults.set(&e.faults.read, err)
+	}
+	return !gone
 }
 
 // sleep waits and returns true, or returns false when the link is closed.

@@ -244,7 +244,7 @@ func (e *Endpoint) flush(b *batch, queue int) {
 			e.stats.txErrors.Add(1)
 			at++
 		}
-		if err != nil {
+		if err != nil && !e.isClosed() {
 			e.faults.set(&e.faults.write, err)
 		}
 		if errors.Is(err, os.ErrClosed) {

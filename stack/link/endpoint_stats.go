@@ -1,11 +1,6 @@
 package link
 
-import (
-	"errors"
-	"os"
-	"sync"
-	"sync/atomic"
-)
+import "sync/atomic"
 
 // Stats counts what an Endpoint did. Every packet read is in RxPackets or in
 // exactly one of the Rx fields that say why it was dropped; the same holds for
@@ -88,41 +83,4 @@ func (e *Endpoint) Stats() Stats {
 		TxErrors:        c.txErrors.Load(),
 		ReadErrors:      c.readErrors.Load(),
 	}
-}
-
-// faults remembers what the device fails with. The packet paths only load a
-// flag while all is well.
-type faults struct {
-	read, write fault
-
-	mu   sync.Mutex // guards last
-	last error
-}
-
-type fault struct{ failing atomic.Bool }
-
-// set records that a direction fails, and clear that it works again.
-func (f *faults) set(d *fault, err error) {
-	if errors.Is(err, os.ErrClosed) {
-		return // somebody asked for that
-	}
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	f.last = err
-	d.failing.Store(true)
-}
-
-func (f *faults) clear(d *fault) {
-	if d.failing.Load() {
-		d.failing.Store(false)
-	}
-}
-
-func (f *faults) err() error {
-	if !f.read.failing.Load() && !f.write.failing.Load() {
-		return nil
-	}
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	return f.last
 }
