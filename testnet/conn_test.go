@@ -6,6 +6,7 @@ import (
 	"net/netip"
 	"os/exec"
 	"testing"
+	"time"
 
 	"golang.org/x/net/nettest"
 
@@ -42,6 +43,10 @@ var wires = []struct {
 		return ours(a), ours(b)
 	}},
 	{"tun", func(t testing.TB) (side, side) { l := testnet.Namespaces(t); return ours(l.Node), kernels(l.Kernel) }},
+	{"tun with busy polling", func(t testing.TB) (side, side) {
+		l := testnet.Namespaces(t, testnet.WithBusyPoll(100*time.Microsecond))
+		return ours(l.Node), kernels(l.Kernel)
+	}},
 	{"tun without GSO", func(t testing.TB) (side, side) {
 		l := testnet.Namespaces(t, testnet.WithoutGSO())
 		return ours(l.Node), kernels(l.Kernel)

@@ -55,7 +55,7 @@ func Namespaces(t testing.TB, opts ...Option) *Lab {
 		t.Fatal("testnet: ", err)
 	}
 	packets := newCapture(t)
-	wire, err := link.New(link.Config{Device: dev, MTU: o.mtu})
+	wire, err := link.New(link.Config{Device: dev, MTU: o.mtu, BusyPoll: o.busyPoll})
 	if err != nil {
 		t.Fatal("testnet: ", err)
 	}

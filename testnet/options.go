@@ -2,6 +2,7 @@ package testnet
 
 import (
 	"testing"
+	"time"
 
 	"gvisor.dev/gvisor/pkg/tcpip"
 
@@ -20,6 +21,8 @@ type options struct {
 	tcp    stack.TCP
 	clock  tcpip.Clock
 	sysctl map[string]string
+
+	busyPoll time.Duration
 }
 
 // prepare collects the options, and sets up what every network has: the watch on goroutines and the word on failure. It
@@ -45,6 +48,9 @@ func WithoutGSO() Option { return func(o *options) { o.noGSO = true } }
 // WithImpair treats packets badly: Out those from the first host of a Pair to the second, In those back; in Namespaces,
 // Out those from our stack to the kernel. USERSTACK_SEED replaces cfg.Seed. Without a Clock it is real time.
 func WithImpair(cfg link.ImpairConfig) Option { return func(o *options) { o.impair = &cfg } }
+
+// WithBusyPoll sets how long the link of Namespaces polls its device (link.Config.BusyPoll).
+func WithBusyPoll(d time.Duration) Option { return func(o *options) { o.busyPoll = d } }
 
 // WithTCP sets the TCP settings of the userspace stacks.
 func WithTCP(cfg stack.TCP) Option { return func(o *options) { o.tcp = cfg } }

@@ -80,6 +80,16 @@ func (d *device) Read(queue int, packets [][][]byte, sizes []int) (int, error) {
 	return d.queues[queue].read(packets, sizes)
 }
 
+// Poll is Read that does not wait: it returns 0 and no error when there is no
+// packet. It takes turns with Read. It is not part of Device: reach it through
+// an interface of one's own.
+func (d *device) Poll(queue int, packets [][][]byte, sizes []int) (int, error) {
+	if queue < 0 || queue >= len(d.queues) || len(sizes) < len(packets) {
+		return 0, &os.PathError{Op: "readv", Path: d.name, Err: syscall.EINVAL}
+	}
+	return d.queues[queue].poll(packets, sizes)
+}
+
 func (d *device) Write(queue int, packets [][][]byte) (int, error) {
 	if queue < 0 || queue >= len(d.queues) {
 		return 0, &os.PathError{Op: "writev", Path: d.name, Err: syscall.EINVAL}

@@ -19,7 +19,8 @@ type queue struct {
 	features uint64
 	skip     int // bytes of each packet that the kernel does not see: HeaderSize without IFF_VNET_HDR, else 0
 
-	rx, tx transfer
+	rx, tx   transfer
+	pollStep func(fd uintptr) bool // rx.step that never asks to wait
 }
 
 // transfer is one direction of a queue: the call under way, and what is kept
@@ -46,6 +47,7 @@ func newQueue(file *os.File, features uint64, skip int) (*queue, error) {
 	}
 	q := &queue{file: file, conn: conn, features: features, skip: skip}
 	q.rx.op, q.rx.step, q.rx.wait = "readv", q.readStep, conn.Read
+	q.pollStep = func(fd uintptr) bool { q.readStep(fd); return true }
 	q.tx.op, q.tx.step, q.tx.wait = "writev", q.writeStep, conn.Write
 	return q, nil
 }
@@ -56,19 +58,35 @@ func (q *queue) read(packets [][][]byte, sizes []int) (int, error) {
 			return 0, q.error(q.rx.op, syscall.EINVAL)
 		}
 	}
-	return q.run(&q.rx, packets, sizes)
+	return q.do(&q.rx, q.rx.step, packets, sizes)
+}
+
+// poll is read that does not wait.
+func (q *queue) poll(packets [][][]byte, sizes []int) (int, error) {
+	for _, p := range packets {
+		if room(p) <= HeaderSize {
+			return 0, q.error(q.rx.op, syscall.EINVAL)
+		}
+	}
+	n, err := q.do(&q.rx, q.pollStep, packets, sizes)
+	if n == 0 && err == nil {
+		// Whom the kernel has woken to answer may be waiting for this very
+		// processor, which somebody who polls would keep until the budget ends.
+		syscall.Syscall(unix.SYS_SCHED_YIELD, 0, 0, 0)
+	}
+	return n, err
 }
 
 func (q *queue) write(packets [][][]byte) (int, error) {
-	return q.run(&q.tx, packets, nil)
+	return q.do(&q.tx, q.tx.step, packets, nil)
 }
 
-// run does one call.
-func (q *queue) run(t *transfer, packets [][][]byte, sizes []int) (int, error) {
+// do does one call.
+func (q *queue) do(t *transfer, step func(fd uintptr) bool, packets [][][]byte, sizes []int) (int, error) {
 	t.turn.Lock()
 	defer t.turn.Unlock()
 	t.packets, t.sizes, t.n, t.errno = packets, sizes, 0, 0
-	err := t.wait(t.step)
+	err := t.wait(step)
 	t.packets, t.sizes = nil, nil
 	switch {
 	case err != nil:

@@ -76,7 +76,7 @@ func openFD(_ context.Context, arg string, s *settings) (*wire, error) {
 // deviceWire makes a link over a device, which it owns.
 func deviceWire(dev tun.Device, mode tun.Mode, s *settings) (_ *wire, err error) {
 	w := &wire{name: dev.Name(), about: mode.String() + " device " + dev.Name() + ", " + offloads(dev.Features())}
-	cfg := link.Config{Device: dev, MTU: s.mtu}
+	cfg := link.Config{Device: dev, MTU: s.mtu, BusyPoll: s.busyPoll}
 	if mtu, err := dev.MTU(); err == nil && cfg.MTU == 0 { // unknown where the interface is in another namespace
 		cfg.MTU = uint32(mtu)
 	}

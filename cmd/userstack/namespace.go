@@ -31,7 +31,7 @@ func openNamespace(_ context.Context, _ string, s *settings) (_ *wire, err error
 		dns:   demoDNS(),
 		about: "TUN device " + dev.Name() + " into a network namespace, " + offloads(dev.Features()),
 	}
-	l, err := link.New(link.Config{Device: dev, MTU: s.mtu})
+	l, err := link.New(link.Config{Device: dev, MTU: s.mtu, BusyPoll: s.busyPoll})
 	if err != nil {
 		return nil, err
 	}

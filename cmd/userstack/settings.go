@@ -5,6 +5,7 @@ import (
 	"net/netip"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/spf13/pflag"
 
@@ -24,6 +25,7 @@ type settings struct {
 	dns      []dnsresolver.Server
 	hosts    string
 	mtu      uint32
+	busyPoll time.Duration
 	impair   *link.ImpairConfig
 	pcap     string
 	verbose  int // 1: steps, 2: packets as well
@@ -41,6 +43,7 @@ func (s *settings) addFlags(f *pflag.FlagSet) {
 	f.Var(list("SERVER", &s.dns, dnsresolver.ParseServer), "dns", "a DNS server, as 10.0.0.1, tcp://[fd00::1]:53, tls://9.9.9.9#dns.quad9.net or https://9.9.9.9/dns-query (repeatable)")
 	f.StringVar(&s.hosts, "hosts", "", "a `FILE` of names in the form of hosts(5)")
 	f.Var(&mtuValue{&s.mtu}, "mtu", "the largest IP packet, 1280 to 65535 bytes (default that of the link)")
+	f.DurationVar(&s.busyPoll, "busy-poll", 0, "ask a device again for this `TIME` before sleeping, at most 1ms (default not at all)")
 	f.Var(&impairValue{&s.impair}, "impair", "treat packets badly: loss=5%,delay=20ms,seed=1 (see \"userstack help network\")")
 	f.StringVar(&s.pcap, "pcap", "", "write the packets to a `FILE` that Wireshark reads")
 	f.CountVarP(&s.verbose, "verbose", "v", "say what happens on standard error; twice: every packet too")

@@ -54,7 +54,7 @@ func TestRunLocal(t *testing.T) {
 // TestRunPeers measures over the peers that are installed or can be built.
 func TestRunPeers(t *testing.T) {
 	testnet.RequireNamespaces(t)
-	ours := []string{"tun", "tun-gro", "tun-naive", "veth", "pair", "lo"}
+	ours := []string{"tun", "tun-latency", "tun-gro", "tun-naive", "veth", "pair", "lo"}
 	for _, w := range bench.Wires() {
 		if slices.Contains(ours, w.Name) {
 			continue

@@ -17,11 +17,12 @@ import (
 // equip gives a wire that leads into a namespace what it is made with.
 func equip(w *Wire) {
 	parts := map[string]Wire{
-		"tun":       {open: overTUN(agent.Offload, tun.Config{})},
-		"tun-gro":   {open: overTUN(agent.GRO, tun.Config{})},
-		"tun-naive": {open: overTUN(agent.Naive, tun.Config{Backend: tun.Water})},
-		overVeth:    {open: kernelToKernel},
-		"pasta":     {open: overPasta, missing: installed("pasta", "passt"), version: packageVersion("pasta", "passt")},
+		"tun":         {open: overTUN(agent.Offload, tun.Config{})},
+		"tun-latency": {open: overTUN(agent.Latency, tun.Config{})},
+		"tun-gro":     {open: overTUN(agent.GRO, tun.Config{})},
+		"tun-naive":   {open: overTUN(agent.Naive, tun.Config{Backend: tun.Water})},
+		overVeth:      {open: kernelToKernel},
+		"pasta":       {open: overPasta, missing: installed("pasta", "passt"), version: packageVersion("pasta", "passt")},
 		"slirp4netns": {open: overSlirp, missing: installed("slirp4netns", "slirp4netns"),
 			version: packageVersion("slirp4netns", "slirp4netns")},
 		"gvisor-tap-vsock": {open: overTapvsock, missing: noSource, prepare: building("tapvsock"),

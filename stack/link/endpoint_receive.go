@@ -25,10 +25,11 @@ func (e *Endpoint) readAll(queue int) {
 	defer b.release()
 	b.grow(readBatch)
 	g := e.newCoalescer()
+	wait := e.newWaiter(queue)
 	pause := firstPause
 	b.refill(readBatch)
 	for {
-		n, err := e.device.Read(queue, b.packets, b.sizes)
+		n, err := wait.read(b.packets, b.sizes)
 		if n > 0 {
 			e.faults.clear(&e.faults.read)
 			pause = firstPause

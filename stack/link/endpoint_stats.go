@@ -31,6 +31,9 @@ type Stats struct {
 	TxErrors    uint64 // refused by the device
 
 	ReadErrors uint64 // failed reads, not packets
+
+	Polls    uint64 // times that the device was asked while busy polling
+	PollHits uint64 // of those, how many ended a wait
 }
 
 // A verdict is what becomes of a received packet: pass, or a reason to drop it.
@@ -55,6 +58,7 @@ type counters struct {
 	rxBytes, coalesced, vouched, split atomic.Uint64
 	tx, txBytes, offloaded, segments   atomic.Uint64
 	txErrors, readErrors, merged       atomic.Uint64
+	polls, pollHits                    atomic.Uint64
 }
 
 // Stats returns the counters so far.
@@ -82,5 +86,7 @@ func (e *Endpoint) Stats() Stats {
 		TxSegments:      c.segments.Load(),
 		TxErrors:        c.txErrors.Load(),
 		ReadErrors:      c.readErrors.Load(),
+		Polls:           c.polls.Load(),
+		PollHits:        c.pollHits.Load(),
 	}
 }

@@ -146,7 +146,21 @@ func (n *Namespace) OpenTUN(config tun.Config) (tun.Device, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &device{Device: dev, ns: n}, nil
+	d := &device{Device: dev, ns: n}
+	if p, ok := dev.(poller); ok {
+		return &pollingDevice{d, p}, nil
+	}
+	return d, nil
+}
+
+// poller is what package tun's own devices have besides.
+type poller interface {
+	Poll(queue int, packets [][][]byte, sizes []int) (int, error)
+}
+
+type pollingDevice struct {
+	*device
+	poller
 }
 
 // device is a tun.Device whose interface is in another namespace than this process.

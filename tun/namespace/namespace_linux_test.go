@@ -143,6 +143,11 @@ func TestOpenTUN(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	if _, ok := dev.(interface {
+		Poll(int, [][][]byte, []int) (int, error)
+	}); !ok {
+		t.Error("the device cannot be polled, which package tun's can")
+	}
 	if mtu, err := dev.MTU(); dev.Name() != "mine" || dev.Queues() != 3 || mtu != 9000 || err != nil {
 		t.Errorf("name %s, %d queues, MTU %d, %v", dev.Name(), dev.Queues(), mtu, err)
 	}

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"net"
 	"net/netip"
+	"time"
 
 	gstack "gvisor.dev/gvisor/pkg/tcpip/stack"
 
@@ -25,6 +26,9 @@ var (
 	FarAddr  = netip.MustParsePrefix("10.77.0.2/24")
 )
 
+// busyPoll is what Latency has: longer than a round trip on this wire.
+const busyPoll = 100 * time.Microsecond
+
 // host is a stack of ours.
 type host struct{ *sockets.Host }
 
@@ -43,6 +47,8 @@ func openLink(how Link) (gstack.LinkEndpoint, error) {
 	var device tun.Config
 	cfg := link.Config{MTU: MTU}
 	switch how {
+	case Latency:
+		cfg.BusyPoll = busyPoll
 	case Naive:
 		device.Backend = tun.Water
 	case GRO:
