@@ -7,6 +7,7 @@ import (
 	"sync/atomic"
 
 	"gvisor.dev/gvisor/pkg/tcpip"
+	"gvisor.dev/gvisor/pkg/tcpip/header"
 	"gvisor.dev/gvisor/pkg/tcpip/link/loopback"
 	"gvisor.dev/gvisor/pkg/tcpip/network/arp"
 	"gvisor.dev/gvisor/pkg/tcpip/network/ipv4"
@@ -159,6 +160,10 @@ func (s *Stack) addNICs(cfg Config) error {
 }
 
 func (s *Stack) addAddress(id tcpip.NICID, p netip.Prefix) error {
+	if mtu := s.gv.NICInfo()[id].MTU; p.Addr().Is6() && mtu < header.IPv6MinimumMTU {
+		// RFC 8200, section 5. Netstack's MLD would never end.
+		return fmt.Errorf("adding address %v: an MTU of %d is below the %d that IPv6 needs", p, mtu, header.IPv6MinimumMTU)
+	}
 	err := s.gv.AddProtocolAddress(id, tcpip.ProtocolAddress{
 		Protocol: translate.Protocol(p.Addr()),
 		AddressWithPrefix: tcpip.AddressWithPrefix{

@@ -189,6 +189,10 @@ func TestNewRefusesAndClosesLinks(t *testing.T) {
 			return stack.Config{NICs: []stack.NIC{{Link: l, Addrs: ok}}, Routes: []stack.Route{
 				{Dst: netip.MustParsePrefix("::/0"), Gateway: netip.MustParseAddr("10.0.0.1")}}}
 		}, "other IP version"},
+		{"MTU too small for IPv6", func(l *closeCounter) stack.Config {
+			l.SetMTU(1279)
+			return stack.Config{NICs: []stack.NIC{{Link: l, Addrs: prefixes("10.0.0.2/24", "fd00::2/64")}}}
+		}, "an MTU of 1279"},
 		{"route to no NIC", func(l *closeCounter) stack.Config {
 			return stack.Config{NICs: []stack.NIC{{Link: l, Addrs: ok}}, Routes: []stack.Route{{Dst: ok[0], NIC: "x"}}}
 		}, "no NIC"},
