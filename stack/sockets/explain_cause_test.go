@@ -96,6 +96,7 @@ func (w *watched) load(parts ...func()) {
 // reset ends the connection at once, and waits until the stacks have done with
 // it: they are closed next, which is not to happen under load.
 func (w *watched) reset() {
+	w.gate.set(false)
 	for _, c := range []*sockets.Conn{w.near, w.far} {
 		c.Socket().SetSockOpt(sockets.SOL_SOCKET, sockets.SO_LINGER, []byte{1, 0, 0, 0, 0, 0, 0, 0}) // fails on a closed one
 		c.Socket().Close()
@@ -300,7 +301,10 @@ func late(w *watched) {
 	for range 3 {
 		again := w.watch.Explain().Sending.Retransmitted
 		w.gate.set(true)
-		w.until("a retransmission", func() bool { return w.watch.Explain().Sending.Retransmitted > again })
+		w.until("a retransmission", func() bool {
+			e := w.watch.Explain().Sending
+			return e.Retransmitted > again || e.PeerWindow == 0 && e.InFlight == 0 // then there is nothing to repeat
+		})
 		w.gate.set(false)
 		w.pass(100 << 10)
 	}
