@@ -106,16 +106,31 @@ func unblocked(c net.Conn) net.Conn {
 
 type unblockedConn struct {
 	net.Conn
-	out  chan []byte
-	once sync.Once
+	out chan []byte
+
+	mu     sync.Mutex // held while out is written to, which never takes long
+	closed bool
 }
 
 func (u *unblockedConn) Write(b []byte) (int, error) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	if u.closed {
+		return 0, net.ErrClosed
+	}
 	u.out <- bytes.Clone(b)
 	return len(b), nil
 }
 
-func (u *unblockedConn) Close() error { u.once.Do(func() { close(u.out) }); return nil }
+func (u *unblockedConn) Close() error {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	if !u.closed {
+		u.closed = true
+		close(u.out)
+	}
+	return nil
+}
 
 type oneListener struct {
 	conns  chan net.Conn
