@@ -2,7 +2,7 @@ package main
 
 import (
 	"io"
-	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"testing/synctest"
@@ -11,21 +11,41 @@ import (
 
 // flakyLink is a link whose state the test sets.
 type flakyLink struct {
-	err     error
+	mu      sync.Mutex
+	err     error // guarded by mu
 	changed chan struct{}
 }
 
-func (l *flakyLink) Err() error                  { return l.err }
+func (l *flakyLink) Err() error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.err
+}
+
+func (l *flakyLink) set(err error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.err = err
+}
+
 func (l *flakyLink) ErrChanged() <-chan struct{} { return l.changed }
+
+// said is what was written, a write each.
+type said chan string
+
+func (s said) Write(b []byte) (int, error) {
+	s <- string(b)
+	return len(b), nil
+}
 
 // TestLinkWatch has a link fail, fail on, recover, and flap.
 func TestLinkWatch(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l := &flakyLink{changed: make(chan struct{}, 1)}
-		var log strings.Builder
-		w := watchLink(l, "us0", &log)
+		log := make(said, 10)
+		w := watchLink(l, "us0", log)
 		set := func(err error) {
-			l.err = err
+			l.set(err)
 			select {
 			case l.changed <- struct{}{}:
 			default:
@@ -34,10 +54,13 @@ func TestLinkWatch(t *testing.T) {
 		}
 		expect := func(want string) {
 			t.Helper()
-			if got := log.String(); got != want {
+			got := ""
+			for len(log) > 0 {
+				got += <-log
+			}
+			if got != want {
 				t.Errorf("said %q, want %q", got, want)
 			}
-			log.Reset()
 		}
 		set(syscall.EIO)
 		expect("userstack: link us0 fails: input/output error\n")
