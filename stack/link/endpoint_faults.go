@@ -36,10 +36,11 @@ func (f *faults) set(d *fault, err error) {
 	if !f.gone.failing.Load() {
 		f.last = err
 	}
-	if !f.failing() {
+	before := f.failing()
+	d.failing.Store(true)
+	if !before { // and Err says so already
 		f.announce()
 	}
-	d.failing.Store(true)
 }
 
 func (f *faults) clear(d *fault) {
