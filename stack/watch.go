@@ -11,8 +11,9 @@ import (
 // Watch makes a Flow of a TCP connection and has the links tell it of every
 // segment that passes, until stop is called. It is there for package sockets,
 // whose Socket.Watch says what came of it. A connection to an address of the
-// stack itself passes no link.
-func (s *Stack) Watch(local, remote netip.AddrPort) (f *flow.Flow, stop func()) {
+// stack itself passes no link. It reports false for a connection that is being
+// watched.
+func (s *Stack) Watch(local, remote netip.AddrPort) (f *flow.Flow, stop func(), ok bool) {
 	k := halfclose.Key{
 		Local: translate.Addr(local.Addr().Unmap()), LocalPort: local.Port(),
 		Remote: translate.Addr(remote.Addr().Unmap()), RemotePort: remote.Port(),
@@ -24,15 +25,21 @@ func (s *Stack) Watch(local, remote netip.AddrPort) (f *flow.Flow, stop func()) 
 		}
 	}
 	f = flow.New(h)
-	stops := make([]func(), len(s.taps))
-	for i, tap := range s.taps {
-		stops[i] = tap.Watch(k, f)
-	}
-	return f, func() {
+	var stops []func()
+	stop = func() {
 		for _, stop := range stops {
 			stop()
 		}
 	}
+	for _, tap := range s.taps {
+		one, ok := tap.Watch(k, f)
+		if !ok {
+			stop()
+			return nil, nil, false
+		}
+		stops = append(stops, one)
+	}
+	return f, stop, true
 }
 
 // Offload returns the largest TCP segment, in bytes with its headers, that a NIC

@@ -49,8 +49,7 @@ func (f *faults) clear(d *fault) {
 	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	d.failing.Store(false)
-	if !f.failing() {
+	if d.failing.Swap(false) && !f.failing() {
 		f.announce()
 	}
 }

@@ -98,7 +98,7 @@ func orDefault(initial, least, most int) func(int) (int, Errno) {
 
 var notNegative = between(0, math.MaxInt32)
 
-// onlyValue takes one value and refuses the others as not implemented.
+// onlyValue takes the one value that netstack can have and refuses the others.
 func onlyValue(want int) func(int) (int, Errno) {
 	return func(n int) (int, Errno) {
 		if n != want {

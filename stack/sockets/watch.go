@@ -62,12 +62,12 @@ func (s *Socket) Watch() (*Watch, error) {
 	if !ok || path.Local {
 		return nil, &Error{Op: "watch", Num: EOPNOTSUPP, Msg: "a connection inside the stack passes no link"}
 	}
-	f, stop := s.host.stack.Watch(local, peer)
-	t := s.d.count()
-	if !t.watch.CompareAndSwap(nil, f) {
-		stop()
+	f, stop, ok := s.host.stack.Watch(local, peer)
+	if !ok {
 		return nil, s.error("watch", EBUSY)
 	}
+	t := s.d.count()
+	t.watch.Store(f)
 	f.Wrote(t.sent.Load())
 	w := &Watch{s: s, ep: ep, flow: f, nic: path.Interface, quit: make(chan struct{}), ended: make(chan struct{})}
 	w.before = w.baseline()

@@ -54,11 +54,15 @@ func TestWatchErrors(t *testing.T) {
 	}
 }
 
-// TestWatchAgain closes a Watch and watches anew; what the first saw stays.
+// TestWatchAgain watches twice at once, which leaves the first Watch what it was,
+// closes it and watches anew; what the first saw stays.
 func TestWatchAgain(t *testing.T) {
 	near, far := watchedPair(t)
 	conn := must[net.Conn](t)(near.Conn()).(*sockets.Conn)
 	first := must[*sockets.Watch](t)(conn.Watch())
+	if _, err := conn.Watch(); !errors.Is(err, sockets.EBUSY) {
+		t.Errorf("a second Watch: %v, want EBUSY", err)
+	}
 	must[int](t)(near.Write(make([]byte, 1000)))
 	must[int](t)(far.ReadInto(make([]byte, 1000)))
 	check(t, first.Close())

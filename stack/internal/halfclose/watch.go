@@ -29,17 +29,20 @@ type watches struct {
 }
 
 // Watch has f told of every segment of a connection that passes, until stop is
-// called. One connection can have one watcher; a later one takes its place.
-func (l *Link) Watch(k Key, f *flow.Flow) (stop func()) {
+// called. It reports false for a connection that has a watcher.
+func (l *Link) Watch(k Key, f *flow.Flow) (stop func(), ok bool) {
 	id := key{k.Local, k.Remote, k.LocalPort, k.RemotePort}
-	l.watches.change(func(flows map[key]*flow.Flow) { flows[id] = f })
-	return func() {
-		l.watches.change(func(flows map[key]*flow.Flow) {
-			if flows[id] == f {
-				delete(flows, id)
-			}
-		})
+	l.watches.change(func(flows map[key]*flow.Flow) {
+		if _, taken := flows[id]; !taken {
+			flows[id], ok = f, true
+		}
+	})
+	if !ok {
+		return nil, false
 	}
+	return func() {
+		l.watches.change(func(flows map[key]*flow.Flow) { delete(flows, id) })
+	}, true
 }
 
 func (w *watches) change(edit func(map[key]*flow.Flow)) {

@@ -82,13 +82,15 @@ func TestWatches(t *testing.T) {
 	l := newBench(t, header.IPv4ProtocolNumber).Link
 	id := Key{watchKey.local, watchKey.remote, watchKey.localPort, watchKey.remotePort}
 	first, second := flow.New(flow.Handshake{}), flow.New(flow.Handshake{})
-	stop := l.Watch(id, first)
-	stopSecond := l.Watch(id, second)
-	stop()
-	if l.watches.of(watchKey) != second {
-		t.Error("who came first took the second watcher along")
+	stop, ok := l.Watch(id, first)
+	if _, again := l.Watch(id, second); !ok || again || l.watches.of(watchKey) != first {
+		t.Error("the second watcher took the place of the first")
 	}
-	stopSecond()
+	stop()
+	if stop, ok = l.Watch(id, second); !ok || l.watches.of(watchKey) != second {
+		t.Fatal("nobody can watch after the first")
+	}
+	stop()
 	if l.watches.flows.Load() != nil {
 		t.Error("something is left")
 	}
