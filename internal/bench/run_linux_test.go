@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/userstack/userstack/internal/bench"
+	"github.com/userstack/userstack/internal/needs"
 	"github.com/userstack/userstack/testnet"
 )
 
@@ -37,7 +38,7 @@ func marked(t *testing.T) {
 func TestRunWires(t *testing.T) {
 	testnet.RequireNamespaces(t)
 	marked(t)
-	report := measure(t, bench.Config{Wires: []string{"tun", "tun-naive", "veth"}, Loads: []string{"out-1", "rtt-awake", "udp1400-in"}})
+	report := measure(t, "netns", bench.Config{Wires: []string{"tun", "tun-naive", "veth"}, Loads: []string{"out-1", "rtt-awake", "udp1400-in"}})
 	for _, s := range report.Samples {
 		if len(s.Seen.Shares) < 2 || s.Seen.Busy+s.Seen.Idle == 0 {
 			t.Errorf("%s over %s: nothing of the processors: %+v", s.Load, s.Wire, s.Seen)
@@ -48,7 +49,7 @@ func TestRunWires(t *testing.T) {
 // TestRunLocal measures the kernel's loopback, with both ends in one process.
 func TestRunLocal(t *testing.T) {
 	marked(t)
-	measure(t, bench.Config{Wires: []string{"lo"}, Loads: []string{"in-8", "connect"}})
+	measure(t, "netns", bench.Config{Wires: []string{"lo"}, Loads: []string{"in-8", "connect"}})
 }
 
 // TestRunPeers measures over the peers that are installed or can be built.
@@ -60,11 +61,9 @@ func TestRunPeers(t *testing.T) {
 			continue
 		}
 		t.Run(w.Name, func(t *testing.T) {
-			if err := w.Missing(); err != nil {
-				t.Skip(err)
-			}
+			needs.Have(t, "peers", w.Missing())
 			marked(t)
-			report := measure(t, bench.Config{Wires: []string{w.Name}, Loads: []string{"in-1"}})
+			report := measure(t, "peers", bench.Config{Wires: []string{w.Name}, Loads: []string{"in-1"}})
 			if report.Machine.Versions[w.Name] == "" {
 				t.Errorf("the version is not known: %v", report.Machine.Versions)
 			}

@@ -4,17 +4,20 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"testing"
 	"time"
 
 	"github.com/userstack/userstack/internal/bench"
+	"github.com/userstack/userstack/internal/needs"
 )
 
 // short is a sample that is long enough to see something: it is made longer until there is something.
 const short = 50 * time.Millisecond
 
 // measure runs a small plan and checks what every report has.
-func measure(t *testing.T, cfg bench.Config) *bench.Report {
+// What is missing for a wire is what USERSTACK_REQUIRE calls by that name.
+func measure(t *testing.T, name string, cfg bench.Config) *bench.Report {
 	t.Helper()
 	cfg.Rounds, cfg.Time = 1, short
 	plan, err := cfg.Plan()
@@ -26,7 +29,7 @@ func measure(t *testing.T, cfg bench.Config) *bench.Report {
 		t.Fatal(err)
 	}
 	for _, a := range report.Absent {
-		t.Skipf("needs what %s lacks here: %s", a.Wire, a.Reason)
+		needs.Have(t, name, fmt.Errorf("%s is missing: %s", a.Wire, a.Reason))
 	}
 	if want := len(cfg.Loads) * len(cfg.Wires); len(report.Samples) != want {
 		t.Errorf("%d samples, want %d", len(report.Samples), want)
@@ -50,7 +53,7 @@ func measure(t *testing.T, cfg bench.Config) *bench.Report {
 
 // TestRunInMemory measures every load over the pipe, which every machine has.
 func TestRunInMemory(t *testing.T) {
-	report := measure(t, bench.Config{Wires: []string{"pair"}, Loads: []string{
+	report := measure(t, "netns", bench.Config{Wires: []string{"pair"}, Loads: []string{
 		"out-1", "in-1", "out-8", "in-8", "rtt-idle", "connect", "udp64-out", "udp64-in", "udp1400-out", "udp1400-in",
 	}})
 	for _, s := range report.Samples {
