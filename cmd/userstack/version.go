@@ -6,6 +6,8 @@ import (
 	"runtime/debug"
 
 	"github.com/spf13/cobra"
+
+	"github.com/userstack/userstack/internal/buildinfo"
 )
 
 // The modules whose versions say what this program is.
@@ -51,23 +53,13 @@ Go that it was built with.`,
 }
 
 func versionsOfBuild() versions {
-	v := versions{
+	return versions{
 		Userstack: versionOf(modulePath),
+		Revision:  buildinfo.Revision(),
 		GVisor:    versionOf(gvisorPath),
 		Go:        runtime.Version(),
 		Platform:  runtime.GOOS + "/" + runtime.GOARCH,
 	}
-	if info, ok := debug.ReadBuildInfo(); ok {
-		for _, s := range info.Settings {
-			switch {
-			case s.Key == "vcs.revision":
-				v.Revision = s.Value + v.Revision
-			case s.Key == "vcs.modified" && s.Value == "true":
-				v.Revision += "+dirty"
-			}
-		}
-	}
-	return v
 }
 
 // versionOf returns the version of a module that this program is built of.

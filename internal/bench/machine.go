@@ -3,6 +3,8 @@ package bench
 import (
 	"runtime"
 	"runtime/debug"
+
+	"github.com/userstack/userstack/internal/buildinfo"
 )
 
 // Machine is what a report was measured on, and with.
@@ -22,17 +24,9 @@ const gvisorPath = "gvisor.dev/gvisor"
 func describe(chosen []Wire) Machine {
 	m := Machine{
 		System: runtime.GOOS + "/" + runtime.GOARCH, Processors: runtime.NumCPU(), Go: runtime.Version(),
-		Kernel: kernelRelease(), Processor: processorModel(), Versions: map[string]string{},
+		Kernel: kernelRelease(), Processor: processorModel(), Commit: buildinfo.Revision(), Versions: map[string]string{},
 	}
 	if info, ok := debug.ReadBuildInfo(); ok {
-		for _, s := range info.Settings {
-			switch {
-			case s.Key == "vcs.revision":
-				m.Commit = s.Value + m.Commit
-			case s.Key == "vcs.modified" && s.Value == "true":
-				m.Commit += "+dirty"
-			}
-		}
 		for _, d := range info.Deps {
 			if d.Path == gvisorPath {
 				m.Versions["gvisor"] = d.Version

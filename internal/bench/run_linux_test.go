@@ -2,6 +2,7 @@ package bench_test
 
 import (
 	"bytes"
+	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
@@ -16,8 +17,9 @@ import (
 // the test when one of them outlives it.
 func marked(t *testing.T) {
 	t.Helper()
-	mark := "USERSTACK_BENCH_TEST=" + t.Name()
-	t.Setenv("USERSTACK_BENCH_TEST", t.Name())
+	name := fmt.Sprintf("%s of %d", t.Name(), os.Getpid()) // others may run the test as well
+	mark := "USERSTACK_BENCH_TEST=" + name
+	t.Setenv("USERSTACK_BENCH_TEST", name)
 	t.Cleanup(func() {
 		files, err := filepath.Glob("/proc/[0-9]*/environ")
 		if err != nil || len(files) == 0 {

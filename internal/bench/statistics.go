@@ -2,31 +2,9 @@ package bench
 
 import (
 	"math"
-	"slices"
+
+	"github.com/userstack/userstack/internal/quartile"
 )
-
-// quantile returns the nth quartile: 2 is the median. It interpolates between neighbours; of nothing it is NaN.
-func quantile(values []float64, n int) float64 {
-	if len(values) == 0 {
-		return math.NaN()
-	}
-	s := slices.Sorted(slices.Values(values))
-	at := float64(len(s)-1) * float64(n) / 4
-	i := int(at)
-	if i+1 == len(s) {
-		return s[i]
-	}
-	return s[i] + (at-float64(i))*(s[i+1]-s[i])
-}
-
-// spread is half the distance between the quartiles, as a share of the median.
-func spread(values []float64) float64 {
-	middle := quantile(values, 2)
-	if middle == 0 {
-		return 0
-	}
-	return (quantile(values, 3) - quantile(values, 1)) / 2 / middle
-}
 
 // unsteady is a spread at which a median should not be trusted.
 const unsteady = 0.10
@@ -56,9 +34,9 @@ func (r *Report) figure(loadName, wire, reference, metric string) (Figure, bool)
 	if len(list) == 0 {
 		return Figure{}, false
 	}
-	f := Figure{Median: quantile(list, 2), Spread: spread(list), Rounds: len(list)}
+	f := Figure{Median: quartile.Of(list, 2), Spread: quartile.Spread(list), Rounds: len(list)}
 	if len(ratios) > 0 {
-		f.Ratio = quantile(ratios, 2)
+		f.Ratio = quartile.Of(ratios, 2)
 	}
 	return f, true
 }

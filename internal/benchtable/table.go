@@ -8,6 +8,8 @@ import (
 	"strconv"
 	"strings"
 	"text/tabwriter"
+
+	"github.com/userstack/userstack/internal/quartile"
 )
 
 // table holds what the benchmarks said, in the order in which they came.
@@ -115,7 +117,7 @@ func (t *table) print(w io.Writer) {
 				fmt.Fprint(tw, "-\t")
 				continue
 			}
-			fmt.Fprintf(tw, "%.*f ±%.0f%%\t", r.meaning().digits, quantile(values, 2), spread(values))
+			fmt.Fprintf(tw, "%.*f ±%.0f%%\t", r.meaning().digits, quartile.Of(values, 2), 100*quartile.Spread(values))
 		}
 		for _, wire := range t.wires {
 			if wire != t.reference {
@@ -132,25 +134,9 @@ func (t *table) ratio(r row, wire string) string {
 	if len(ours) == 0 || len(ref) == 0 {
 		return "-"
 	}
-	q := quantile(ours, 2) / quantile(ref, 2)
+	q := quartile.Of(ours, 2) / quartile.Of(ref, 2)
 	if !r.meaning().more {
 		q = 1 / q
 	}
 	return fmt.Sprintf("%.2f", q)
-}
-
-// quantile returns the nth quartile: 2 is the median. It interpolates between neighbours.
-func quantile(values []float64, n int) float64 {
-	s := slices.Sorted(slices.Values(values))
-	at := float64(len(s)-1) * float64(n) / 4
-	i := int(at)
-	if i+1 == len(s) {
-		return s[i]
-	}
-	return s[i] + (at-float64(i))*(s[i+1]-s[i])
-}
-
-// spread is half the distance between the quartiles, in percent of the median.
-func spread(values []float64) float64 {
-	return 50 * (quantile(values, 3) - quantile(values, 1)) / quantile(values, 2)
 }
