@@ -109,6 +109,11 @@ int dgram(int family);
 socklen_t loopback(int family, int port, struct sockaddr_storage *a);
 socklen_t name_of(int fd, struct sockaddr_storage *a);
 int bind_loopback(int fd, int family);
+
+/* A walk that closes a port and wants it back must not find it taken by another walk, so each has ports of its own, below
+ * those that the systems choose from. Those that another program has are passed over. */
+enum { ports_of_walk = 256, first_port = 62 * ports_of_walk };
+extern int next_port;
 int connect_to(int fd, int server);
 void nonblocking(int fd);
 void timeouts(int fd); /* a hang guard on calls that wait */

@@ -47,8 +47,12 @@ socklen_t name_of(int fd, struct sockaddr_storage *a)
 int bind_loopback(int fd, int family)
 {
 	struct sockaddr_storage a;
-	socklen_t len = loopback(family, 0, &a);
-	return bind(fd, (struct sockaddr *)&a, len);
+	int failed;
+	do {
+		socklen_t len = loopback(family, next_port++, &a);
+		failed = bind(fd, (struct sockaddr *)&a, len);
+	} while (failed && errno == EADDRINUSE && next_port % ports_of_walk != 0);
+	return failed;
 }
 
 int connect_to(int fd, int server)

@@ -12,6 +12,7 @@ static struct {
 static int expectations;
 
 static const char *walk = "";
+int next_port;
 static char now[256];
 static long long began;
 static int while_ms = 50; /* for things to settle when no value is expected */
@@ -170,6 +171,7 @@ static FILE *start(int i)
 	close(out[0]);
 	close(out[1]);
 	walk = walks[i].name;
+	next_port = first_port + i * ports_of_walk;
 	walks[i].run(walks[i].family);
 	exit(0);
 }
