@@ -111,6 +111,9 @@ func (b *bencher) run(ctx context.Context, out, log io.Writer) error {
 	if report.Failed() && b.from == "" {
 		return errors.New("a measurement failed: the table says which")
 	}
+	if !report.Measured() {
+		return errors.New("nothing was measured: the table says why")
+	}
 	return nil
 }
 

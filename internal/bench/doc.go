@@ -23,6 +23,9 @@
 // with the processor time of all processes between the two ends and the threads that serve the kernel's soft interrupts.
 // Ratios to the reference are made within a round, and their median is what the table shows.
 //
+// A load may have spinners that keep the processors awake, and may have each end pinned to a processor of its own. What
+// makes no sense over a wire, or on this machine, is skipped, and the table says why; that is no failure.
+//
 // What limits a row is found in the same samples: which processor and which process was busy, how much was lost, sent
 // again, or waited for.
 //

@@ -121,48 +121,47 @@ var (
 	tapvsockHost  = netip.MustParseAddr("192.168.127.254") // the loopback of the host
 )
 
-func overTapvsock(ctx context.Context) (*session, error) {
+func overTapvsock(ctx context.Context, s *session) error {
 	path, err := program("tapvsock")
 	if err != nil {
-		return nil, err
+		return err
 	}
-	s := newSession()
 	var places [2]*namespace.Namespace
 	for i := range places {
 		if places[i], err = namespace.New(namespace.Config{Sysctl: kernelSettings}); err != nil {
-			return nil, s.fail(err)
+			return err
 		}
 		s.onClose(places[i].Close)
 	}
 	host, guest := places[0], places[1]
 	file, err := openDevice(guest, tun.Config{Mode: tun.TAP, Backend: tun.Water, MTU: agent.MTU, Addrs: []netip.Prefix{tapvsockGuest}})
 	if err != nil {
-		return nil, s.fail(err)
+		return err
 	}
 	defer file.Close()
 	cmd := host.Command(path)
 	cmd.ExtraFiles = []*os.File{file}
 	translator, err := s.launch(ctx, "gvisor-tap-vsock", cmd)
 	if err != nil {
-		return nil, s.fail(err)
+		return err
 	}
 	if s.far, err = s.start(ctx, "far end", agent.Config{Role: agent.Far}, host.Command); err != nil {
-		return nil, s.fail(err)
+		return err
 	}
 	if s.near, err = s.start(ctx, "near end", agent.Config{Role: agent.Kernel}, guest.Command); err != nil {
-		return nil, s.fail(err)
+		return err
 	}
 	s.between = []helper{{translator.name, translator.pid}}
 	s.to = tapvsockHost
-	return s, nil
+	return nil
 }
 
-func overWireguard(ctx context.Context) (*session, error) {
+func overWireguard(ctx context.Context, s *session) error {
 	path, err := program("wireguard")
 	if err != nil {
-		return nil, err
+		return err
 	}
-	return ontoTUN(ctx, tun.Config{}, func(s *session, file *os.File) (*process, error) {
+	return ontoTUN(ctx, s, tun.Config{}, func(file *os.File) (*process, error) {
 		cmd := exec.Command(path, agent.NearAddr.Addr().String())
 		cmd.ExtraFiles = []*os.File{file}
 		return s.launch(ctx, "wireguard-go", cmd)

@@ -60,7 +60,7 @@ func (s *Seen) processors(l Load) string {
 	take := busiest.total().Seconds() / s.Seconds
 	who := fmt.Sprintf("%s %.2f%s", busiest.Name, take, busiest.where())
 	switch {
-	case !l.awake && s.Busy > allBusy && used < 0.8*n*s.Busy:
+	case l.state == asIs && s.Busy > allBusy && used < 0.8*n*s.Busy:
 		return fmt.Sprintf("processors busy with other programs: %.2f of %.2f", s.Busy*n-used, s.Busy*n)
 	case used > allBusy*n:
 		return "processors: all busy, " + who

@@ -16,8 +16,17 @@ type Load struct {
 	Metrics []Metric // the first is what a chart shows
 
 	job   load.Job
-	awake bool // spinners keep the processors from sleeping
+	state state // of the processors
 }
+
+// state is how the processors are while a load is measured.
+type state int
+
+const (
+	asIs   state = iota
+	awake        // spinners keep the processors from sleeping
+	pinned       // the same, and each end has one to itself
+)
 
 // Metric is a figure of a load.
 type Metric struct {
@@ -59,18 +68,19 @@ const idleConns = 10000
 
 // loads are all there are, in the order of the table.
 var loads = []Load{
-	{"out-1", "bulk", "bulk, 1 connection, out", bulk, load.Job{Kind: load.Out, Conns: 1}, false},
-	{"in-1", "bulk", "bulk, 1 connection, in", bulk, load.Job{Kind: load.In, Conns: 1}, false},
-	{"out-8", "bulk", "bulk, 8 connections, out", bulk, load.Job{Kind: load.Out, Conns: 8}, false},
-	{"in-8", "bulk", "bulk, 8 connections, in", bulk, load.Job{Kind: load.In, Conns: 8}, false},
-	{"rtt-awake", "rtt", "one-byte round trip, processors awake", trips, load.Job{Kind: load.RoundTrip}, true},
-	{"rtt-idle", "rtt", "one-byte round trip, idle machine", trips, load.Job{Kind: load.RoundTrip}, false},
-	{"connect", "connect", "connect, request, close; 16 at once", []Metric{perSec, tail, perTrip}, load.Job{Kind: load.Connect, Conns: 16}, false},
-	{"udp64-out", "udp", "UDP, 64 B, out", datagram, load.Job{Kind: load.PacketsOut, Size: 64}, false},
-	{"udp64-in", "udp", "UDP, 64 B, in", datagram, load.Job{Kind: load.PacketsIn, Size: 64}, false},
-	{"udp1400-out", "udp", "UDP, 1,400 B, out", datagram, load.Job{Kind: load.PacketsOut, Size: 1400}, false},
-	{"udp1400-in", "udp", "UDP, 1,400 B, in", datagram, load.Job{Kind: load.PacketsIn, Size: 1400}, false},
-	{"idle", "memory", "memory of an idle connection, 10,000 of them", []Metric{perConn}, load.Job{Kind: load.Idle, Conns: idleConns}, false},
+	{"out-1", "bulk", "bulk, 1 connection, out", bulk, load.Job{Kind: load.Out, Conns: 1}, asIs},
+	{"in-1", "bulk", "bulk, 1 connection, in", bulk, load.Job{Kind: load.In, Conns: 1}, asIs},
+	{"out-8", "bulk", "bulk, 8 connections, out", bulk, load.Job{Kind: load.Out, Conns: 8}, asIs},
+	{"in-8", "bulk", "bulk, 8 connections, in", bulk, load.Job{Kind: load.In, Conns: 8}, asIs},
+	{"rtt-awake", "rtt", "one-byte round trip, processors awake", trips, load.Job{Kind: load.RoundTrip}, awake},
+	{"rtt-pinned", "rtt", "one-byte round trip, processors awake, each end pinned to one", trips, load.Job{Kind: load.RoundTrip}, pinned},
+	{"rtt-idle", "rtt", "one-byte round trip, idle machine", trips, load.Job{Kind: load.RoundTrip}, asIs},
+	{"connect", "connect", "connect, request, close; 16 at once", []Metric{perSec, tail, perTrip}, load.Job{Kind: load.Connect, Conns: 16}, asIs},
+	{"udp64-out", "udp", "UDP, 64 B, out", datagram, load.Job{Kind: load.PacketsOut, Size: 64}, asIs},
+	{"udp64-in", "udp", "UDP, 64 B, in", datagram, load.Job{Kind: load.PacketsIn, Size: 64}, asIs},
+	{"udp1400-out", "udp", "UDP, 1,400 B, out", datagram, load.Job{Kind: load.PacketsOut, Size: 1400}, asIs},
+	{"udp1400-in", "udp", "UDP, 1,400 B, in", datagram, load.Job{Kind: load.PacketsIn, Size: 1400}, asIs},
+	{"idle", "memory", "memory of an idle connection, 10,000 of them", []Metric{perConn}, load.Job{Kind: load.Idle, Conns: idleConns}, asIs},
 }
 
 // Loads returns all loads, in the order of the table.

@@ -25,6 +25,9 @@ var errHang = errors.New("gave up: it takes too long")
 // measure makes a wire, measures a load over it once and takes it down.
 func measure(ctx context.Context, w Wire, l Load, length time.Duration) (s Sample) {
 	s = Sample{Load: l.Name, Wire: w.Name}
+	if s.Skipped = w.skips(l); s.Skipped != "" {
+		return s
+	}
 	ctx, cancel := context.WithTimeoutCause(ctx, length+hang, errHang)
 	defer cancel()
 	if err := measureInto(ctx, &s, w, l, length); err != nil {
@@ -34,15 +37,18 @@ func measure(ctx context.Context, w Wire, l Load, length time.Duration) (s Sampl
 }
 
 func measureInto(ctx context.Context, into *Sample, w Wire, l Load, length time.Duration) (err error) {
-	wire, err := w.open(ctx)
-	if err != nil {
+	wire := new(session)
+	defer func() { err = errors.Join(err, wire.close()) }()
+	if l.state == pinned {
+		wire.pins = processorEach()
+	}
+	if err := w.open(ctx, wire); err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, wire.close()) }()
 	if l.job.Kind == load.Idle {
 		return measureMemory(ctx, into, wire, l)
 	}
-	if l.awake {
+	if l.state != asIs {
 		if _, err := wire.start(ctx, "spinners", agent.Config{Role: agent.Awake}, execCommand); err != nil {
 			return err
 		}

@@ -47,14 +47,13 @@ func packageVersion(program, pkg string) func() string {
 // pastaGateway is the address by which pasta's guest reaches the loopback of its host.
 var pastaGateway = netip.AddrFrom4([4]byte{10, 99, 0, 2})
 
-func overPasta(ctx context.Context) (*session, error) {
-	s := newSession()
+func overPasta(ctx context.Context, s *session) error {
 	host, _, err := namespacePair(s) // pasta wants an interface to take after
 	if err != nil {
-		return nil, s.fail(err)
+		return err
 	}
 	if s.far, err = s.start(ctx, "far end", agent.Config{Role: agent.Far}, host.Command); err != nil {
-		return nil, s.fail(err)
+		return err
 	}
 	wrapped := func(name string, args ...string) *exec.Cmd {
 		options := []string{"--config-net", "-f", "-q", "-4", "-i", "veth0", "-I", "tap0",
@@ -62,33 +61,32 @@ func overPasta(ctx context.Context) (*session, error) {
 		return host.Command("unshare", append(append([]string{"--user", "--map-root-user", "pasta"}, options...), args...)...)
 	}
 	if s.near, err = s.start(ctx, "near end", agent.Config{Role: agent.Kernel}, wrapped); err != nil {
-		return nil, s.fail(err)
+		return err
 	}
 	s.between = []helper{{"pasta", s.near.cmd.Process.Pid}}
 	s.to = pastaGateway
-	return s, nil
+	return nil
 }
 
 // slirpGateway is the address by which slirp4netns's guest reaches the loopback of its host.
 var slirpGateway = netip.AddrFrom4([4]byte{10, 0, 2, 2})
 
-func overSlirp(ctx context.Context) (*session, error) {
-	s := newSession()
+func overSlirp(ctx context.Context, s *session) error {
 	host, guest, err := namespacePair(s) // one user namespace, so that the host's programs may enter the guest
 	if err != nil {
-		return nil, s.fail(err)
+		return err
 	}
 	if s.far, err = s.start(ctx, "far end", agent.Config{Role: agent.Far}, host.Command); err != nil {
-		return nil, s.fail(err)
+		return err
 	}
 	if s.near, err = s.start(ctx, "near end", agent.Config{Role: agent.Kernel}, guest.Command); err != nil {
-		return nil, s.fail(err)
+		return err
 	}
 	if err := s.slirp(ctx, host, s.near.pid); err != nil {
-		return nil, s.fail(err)
+		return err
 	}
 	s.to = slirpGateway
-	return s, nil
+	return nil
 }
 
 // slirp runs slirp4netns for the namespace of a process and waits until it has set up the device.
@@ -104,7 +102,7 @@ func (s *session) slirp(ctx context.Context, host *namespace.Namespace, guest in
 	cmd.ExtraFiles = []*os.File{theirs}
 	var said tailBuffer
 	cmd.Stdout, cmd.Stderr = &said, &said
-	err = cmd.Start()
+	err = s.pins.near.start(cmd)
 	theirs.Close()
 	if err != nil {
 		return err

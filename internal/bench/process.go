@@ -28,7 +28,7 @@ type process struct {
 }
 
 // launch starts a program that speaks to load.Serve's protocol and waits for its first word.
-func launch(ctx context.Context, name string, cmd *exec.Cmd) (*process, load.Reply, error) {
+func launch(ctx context.Context, at place, name string, cmd *exec.Cmd) (*process, load.Reply, error) {
 	p := &process{name: name, cmd: cmd}
 	cmd.Stderr = &p.said
 	var first load.Reply
@@ -41,7 +41,7 @@ func launch(ctx context.Context, name string, cmd *exec.Cmd) (*process, load.Rep
 		return nil, first, err
 	}
 	p.stdin, p.lines = stdin, json.NewDecoder(stdout)
-	if err := cmd.Start(); err != nil {
+	if err := at.start(cmd); err != nil {
 		return nil, first, fmt.Errorf("%s: %w", name, err)
 	}
 	first, err = p.receive(ctx)

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"slices"
 	"time"
 )
 
@@ -49,16 +50,19 @@ type Sample struct {
 	Limit  string             `json:"limit,omitempty"` // what held it back
 	Error  string             `json:"error,omitempty"` // why there are no values
 	Seen   *Seen              `json:"seen,omitempty"`
+
+	// Skipped is why nothing was measured when that is no failure: the load makes no sense over the wire, or on this machine.
+	Skipped string `json:"skipped,omitempty"`
 }
 
 // Failed reports whether a sample failed.
 func (r *Report) Failed() bool {
-	for _, s := range r.Samples {
-		if s.Error != "" {
-			return true
-		}
-	}
-	return false
+	return slices.ContainsFunc(r.Samples, func(s Sample) bool { return s.Error != "" })
+}
+
+// Measured reports whether any sample has values.
+func (r *Report) Measured() bool {
+	return slices.ContainsFunc(r.Samples, func(s Sample) bool { return s.Values != nil })
 }
 
 // Write writes the report as JSON, a sample a line.

@@ -46,7 +46,8 @@ func exampleReport() *Report {
 	failed := Sample{Load: "out-1", Wire: "tun-naive", Round: 1, Error: "the device | is gone"}
 	half := sample("out-1", "wireguard-go", 1, "rate", 2, "slow")
 	gone := Sample{Load: "out-1", Wire: "wireguard-go", Round: 2, Error: "nothing arrived"}
-	r.Samples = append(r.Samples, failed, half, gone)
+	skipped := Sample{Load: "rtt-idle", Wire: "tun-gro", Round: 1, Skipped: "it makes no sense"}
+	r.Samples = append(r.Samples, failed, half, gone, skipped)
 	return r
 }
 

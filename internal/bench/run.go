@@ -107,8 +107,11 @@ func (p *Plan) command() string {
 
 // brief is a sample in a line.
 func (s Sample) brief(l Load) string {
-	if s.Error != "" {
+	switch {
+	case s.Error != "":
 		return "FAILED: " + s.Error
+	case s.Skipped != "":
+		return "not measured: " + s.Skipped
 	}
 	var parts []string
 	for _, m := range l.Metrics {

@@ -10,12 +10,13 @@ import (
 	"github.com/userstack/userstack/internal/bench/load"
 )
 
-// session is a wire that stands.
+// session is a wire that stands. The zero value is one that nothing was made for yet.
 type session struct {
 	near, far *process   // may be one
 	to        netip.Addr // far's address, as near sees it
 	between   []helper   // what translates on the way
 	tcp, udp  uint16     // far's ports
+	pins      pins
 
 	closers []func() error // in the order of making
 }
@@ -25,8 +26,6 @@ type helper struct {
 	name string
 	pid  int
 }
-
-func newSession() *session { return new(session) }
 
 // onClose has close call f, before what was given earlier.
 func (s *session) onClose(f func() error) { s.closers = append(s.closers, f) }
@@ -40,9 +39,6 @@ func (s *session) close() error {
 	return errors.Join(errs...)
 }
 
-// fail closes and returns the error that is why.
-func (s *session) fail(err error) error { return errors.Join(err, s.close()) }
-
 // commander is exec.Command, or that of a place.
 type commander func(name string, args ...string) *exec.Cmd
 
@@ -54,12 +50,22 @@ func (s *session) start(ctx context.Context, name string, cfg agent.Config, comm
 	if err != nil {
 		return nil, err
 	}
+	switch cfg.Role {
+	case agent.Far:
+		return s.launchAt(ctx, s.pins.far, name, cmd)
+	case agent.Awake:
+		return s.launchAt(ctx, anywhere, name, cmd)
+	}
 	return s.launch(ctx, name, cmd)
 }
 
-// launch runs a program that serves as an agent does.
+// launch runs a program of the near end that serves as an agent does.
 func (s *session) launch(ctx context.Context, name string, cmd *exec.Cmd) (*process, error) {
-	p, first, err := launch(ctx, name, cmd)
+	return s.launchAt(ctx, s.pins.near, name, cmd)
+}
+
+func (s *session) launchAt(ctx context.Context, at place, name string, cmd *exec.Cmd) (*process, error) {
+	p, first, err := launch(ctx, at, name, cmd)
 	if err != nil {
 		return nil, err
 	}

@@ -66,7 +66,9 @@ func (r *Report) groups() (list []group) {
 		for _, one := range s.rows {
 			f := one.figures[0]
 			if f.Rounds == 0 {
-				g.bars = append(g.bars, bar{one.wire.Name, one.wire.class(), "failed", 0})
+				if one.failed {
+					g.bars = append(g.bars, bar{one.wire.Name, one.wire.class(), "failed", 0})
+				}
 				continue
 			}
 			b := bar{name: one.wire.Name, class: one.wire.class(), value: number(f.Median), ratio: goodness(f, m)}

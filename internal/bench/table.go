@@ -48,7 +48,7 @@ func (r *Report) row(l Load, w Wire) (one row, ok bool) {
 		one.figures = append(one.figures, f)
 	}
 	one.remark, one.failed = r.remark(l, w.Name)
-	return one, ok || one.failed
+	return one, ok || one.remark != ""
 }
 
 // number writes a figure with three digits that count.

@@ -2,6 +2,7 @@ package bench
 
 import (
 	"context"
+	"runtime"
 	"slices"
 
 	"github.com/userstack/userstack/internal/bench/agent"
@@ -15,7 +16,7 @@ type Wire struct {
 
 	missing func() error                // what it lacks on this machine, with the remedy; nil is nothing
 	prepare func(context.Context) error // makes what can be made of what is missing; nil is nothing
-	open    func(context.Context) (*session, error)
+	open    func(context.Context, *session) error
 	version func() string // of a peer; nil is none of its own
 }
 
@@ -59,6 +60,19 @@ func (w Wire) Missing() error {
 	return w.missing()
 }
 
+// skips says why a load is not measured over a wire, which is no failure; "" is that it is.
+func (w Wire) skips(l Load) string {
+	switch {
+	case l.state != asIs && runtime.GOOS != "linux":
+		return "processors are kept awake, and processes pinned to them, on Linux only"
+	case l.state == pinned && (w.Name == overLoopback || w.Reference == overLoopback):
+		return "both ends are one process"
+	case l.state == pinned && len(agent.Processors()) < 2:
+		return "there is one processor, and each end wants its own"
+	}
+	return ""
+}
+
 // ready says what a wire lacks, when all was done for it.
 func (w Wire) ready(ctx context.Context) error {
 	if err := w.Missing(); err != nil || w.prepare == nil {
@@ -68,21 +82,20 @@ func (w Wire) ready(ctx context.Context) error {
 }
 
 // together makes a wire both of whose ends are in one process, at a place.
-func together(role agent.Role, place func(*session) (commander, error)) func(context.Context) (*session, error) {
-	return func(ctx context.Context) (*session, error) {
-		s := newSession()
+func together(role agent.Role, place func(*session) (commander, error)) func(context.Context, *session) error {
+	return func(ctx context.Context, s *session) error {
 		command, err := place(s)
 		if err != nil {
-			return nil, err
+			return err
 		}
 		if s.near, err = s.start(ctx, "both ends", agent.Config{Role: role}, command); err != nil {
-			return nil, s.fail(err)
+			return err
 		}
 		s.far, s.to = s.near, agent.FarAddr.Addr()
 		if role == agent.Local {
 			s.to = agent.Loopback
 		}
-		return s, nil
+		return nil
 	}
 }
 

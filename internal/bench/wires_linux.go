@@ -49,9 +49,9 @@ var kernelSettings = map[string]string{"net.ipv4.tcp_congestion_control": "reno"
 var noNamespaces = sync.OnceValue(namespace.Available)
 
 // overTUN joins a stack of ours to the kernel in a namespace.
-func overTUN(how agent.Link, device tun.Config) func(context.Context) (*session, error) {
-	return func(ctx context.Context) (*session, error) {
-		return ontoTUN(ctx, device, func(s *session, file *os.File) (*process, error) {
+func overTUN(how agent.Link, device tun.Config) func(context.Context, *session) error {
+	return func(ctx context.Context, s *session) error {
+		return ontoTUN(ctx, s, device, func(file *os.File) (*process, error) {
 			cmd, err := agent.Command(agent.Config{Role: agent.Stack, Link: how}, execCommand)
 			if err != nil {
 				return nil, err
@@ -63,27 +63,26 @@ func overTUN(how agent.Link, device tun.Config) func(context.Context) (*session,
 }
 
 // ontoTUN makes a namespace with a device and a far end in it. start makes the near end, of the device's other side.
-func ontoTUN(ctx context.Context, device tun.Config, start func(*session, *os.File) (*process, error)) (*session, error) {
+func ontoTUN(ctx context.Context, s *session, device tun.Config, start func(*os.File) (*process, error)) error {
 	device.MTU, device.Addrs = agent.MTU, []netip.Prefix{agent.FarAddr}
-	s := newSession()
 	ns, err := namespace.New(namespace.Config{Sysctl: kernelSettings})
 	if err != nil {
-		return nil, err
+		return err
 	}
 	s.onClose(ns.Close)
 	file, err := openDevice(ns, device)
 	if err != nil {
-		return nil, s.fail(err)
+		return err
 	}
 	defer file.Close()
 	if s.far, err = s.start(ctx, "far end", agent.Config{Role: agent.Far}, ns.Command); err != nil {
-		return nil, s.fail(err)
+		return err
 	}
-	if s.near, err = start(s, file); err != nil {
-		return nil, s.fail(err)
+	if s.near, err = start(file); err != nil {
+		return err
 	}
 	s.to = agent.FarAddr.Addr()
-	return s, nil
+	return nil
 }
 
 // openDevice opens a device in a namespace and returns a descriptor to hand on.
@@ -110,20 +109,19 @@ func openDevice(ns *namespace.Namespace, cfg tun.Config) (*os.File, error) {
 }
 
 // kernelToKernel joins two namespaces.
-func kernelToKernel(ctx context.Context) (*session, error) {
-	s := newSession()
+func kernelToKernel(ctx context.Context, s *session) error {
 	near, far, err := namespacePair(s)
 	if err != nil {
-		return nil, s.fail(err)
+		return err
 	}
 	if s.far, err = s.start(ctx, "far end", agent.Config{Role: agent.Far}, far.Command); err != nil {
-		return nil, s.fail(err)
+		return err
 	}
 	if s.near, err = s.start(ctx, "near end", agent.Config{Role: agent.Kernel}, near.Command); err != nil {
-		return nil, s.fail(err)
+		return err
 	}
 	s.to = agent.FarAddr.Addr()
-	return s, nil
+	return nil
 }
 
 // namespacePair makes two namespaces joined by a veth pair, which end with the session.

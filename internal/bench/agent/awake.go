@@ -10,14 +10,23 @@ import (
 	"github.com/userstack/userstack/internal/bench/load"
 )
 
+// counted numbers the processors of this process as if they were the first ones.
+func counted() []int {
+	list := make([]int, runtime.NumCPU())
+	for i := range list {
+		list[i] = i
+	}
+	return list
+}
+
 // stayAwake keeps every processor busy at a priority that gives way to everybody, until r ends. A processor that has
 // nothing to do sleeps, and waking it takes longer than a round trip.
 func stayAwake(r io.Reader, w io.Writer) error {
 	var stop atomic.Bool
 	ready := make(chan error)
-	n := runtime.NumCPU()
-	runtime.GOMAXPROCS(n + 1) // one to read with
-	for cpu := range n {
+	processors := Processors()
+	runtime.GOMAXPROCS(len(processors) + 1) // one to read with
+	for _, cpu := range processors {
 		go func() {
 			runtime.LockOSThread()
 			err := giveWay(cpu)
@@ -27,7 +36,7 @@ func stayAwake(r io.Reader, w io.Writer) error {
 		}()
 	}
 	var failed error
-	for range n {
+	for range processors {
 		if err := <-ready; err != nil {
 			failed = err
 		}
