@@ -95,7 +95,9 @@ earlier run anew. --from prints or draws an earlier run. --document replaces wha
 Markdown file has between "<!-- bench: begin" and "<!-- bench: end".
 
 Progress is on standard error. The exit status is 1 if a measurement failed, which
-the table then says in its place, or if nothing could be measured.`
+the table then says in its place, or if nothing could be measured. A wire that this
+machine lacks is no failure, nor is a load that makes no sense over a wire, nor that
+a peer has fewer connections than were asked for: the table says that too.`
 
 func (b *bencher) run(ctx context.Context, out, log io.Writer) error {
 	if b.list {

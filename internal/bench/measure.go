@@ -46,7 +46,7 @@ func measureInto(ctx context.Context, into *Sample, w Wire, l Load, length time.
 		return err
 	}
 	if l.job.Kind == load.Idle {
-		return measureMemory(ctx, into, wire, l)
+		return measureMemory(ctx, into, wire, l, w.room())
 	}
 	if l.state != asIs {
 		if _, err := wire.start(ctx, "spinners", agent.Config{Role: agent.Awake}, execCommand); err != nil {

@@ -3,6 +3,7 @@ package bench
 import (
 	"context"
 	"fmt"
+	"math"
 	"time"
 
 	"github.com/userstack/userstack/internal/bench/load"
@@ -14,14 +15,14 @@ const settle = 200 * time.Millisecond
 // measureMemory makes idle connections and says what each costs, both its ends and whatever is between them: the heap and
 // the stacks of the near end, the pages of those between, the kernel's objects. What the far end's program keeps in mind of
 // its kernel's sockets is not counted.
-func measureMemory(ctx context.Context, into *Sample, w *session, l Load) error {
+func measureMemory(ctx context.Context, into *Sample, w *session, l Load, most int) error {
 	before, err := w.look(ctx, swept)
 	if err != nil {
 		return err
 	}
 	slabBefore, pagesBefore := slab(), w.pages()
 	job := w.job(l.job)
-	job.Conns = min(job.Conns, w.room())
+	job.Conns = min(job.Conns, most)
 	if _, err := w.near.ask(ctx, load.Ask{Start: &job}); err != nil {
 		return err
 	}
@@ -46,7 +47,7 @@ func measureMemory(ctx context.Context, into *Sample, w *session, l Load) error 
 	pages := float64(w.pages()) - float64(pagesBefore)
 	n := float64(job.Conns)
 	into.Values = map[string]float64{"bytes": (heap + kernel + pages) / n}
-	into.Limit = fmt.Sprintf("%d connections: near end's program %.0f B, kernel %.0f B", job.Conns, heap/n, kernel/n)
+	into.Limit = fmt.Sprintf("%s connections: near end's program %.0f B, kernel %.0f B", grouped(int64(job.Conns)), heap/n, kernel/n)
 	if len(w.between) > 0 {
 		into.Limit += fmt.Sprintf(", between %.0f B", pages/n)
 	}
@@ -56,12 +57,20 @@ func measureMemory(ctx context.Context, into *Sample, w *session, l Load) error 
 // spareFiles are the descriptors that a process wants besides those of its connections.
 const spareFiles = 500
 
-// room is how many connections fit the limit of descriptors: a process that has both ends needs two for each.
-func (s *session) room() int {
-	if s.near == s.far {
-		return (maxFiles() - spareFiles) / 2
+// room is how many idle connections a wire has room for: the limit of descriptors allows so many to each process, and a
+// process with both ends needs two for each. Stacks of ours need none.
+func (w Wire) room() int {
+	room := maxFiles() - spareFiles
+	switch w.Name {
+	case overMemory:
+		room = math.MaxInt
+	case overLoopback:
+		room /= 2
 	}
-	return maxFiles() - spareFiles
+	if w.most > 0 {
+		room = min(room, w.most)
+	}
+	return max(room, 1)
 }
 
 // pages is the memory of the processes between the ends.

@@ -52,7 +52,7 @@ func (w Wire) class() string {
 	switch {
 	case w.Reference == "":
 		return "kernel"
-	case w.Name == "pair" || strings.HasPrefix(w.Name, "tun"):
+	case w.Name == overMemory || strings.HasPrefix(w.Name, "tun"):
 		return "ours"
 	}
 	return "peer"

@@ -18,6 +18,7 @@ type Wire struct {
 	prepare func(context.Context) error // makes what can be made of what is missing; nil is nothing
 	open    func(context.Context, *session) error
 	version func() string // of a peer; nil is none of its own
+	most    int           // idle connections that a peer can have; 0 is any number
 }
 
 // The references.
@@ -25,6 +26,9 @@ const (
 	overVeth     = "veth"
 	overLoopback = "lo"
 )
+
+// overMemory is the wire without a kernel.
+const overMemory = "pair"
 
 // wires are all there are, in the order of the table. Those without open lead into namespaces, and equip knows how.
 var wires = []Wire{
@@ -37,7 +41,7 @@ var wires = []Wire{
 	{Name: "slirp4netns", About: "the kernel, a TAP device, slirp4netns, sockets of the kernel", Reference: overVeth},
 	{Name: "gvisor-tap-vsock", About: "the kernel, a TAP device, gvisor-tap-vsock, sockets of the kernel", Reference: overVeth},
 	{Name: "wireguard-go", About: "wireguard-go's netstack, without the tunnel, a TUN device, the kernel", Reference: overVeth},
-	{Name: "pair", About: "two stacks of ours in one process, a pipe in memory", Reference: overLoopback, open: together(agent.Memory, here)},
+	{Name: overMemory, About: "two stacks of ours in one process, a pipe in memory", Reference: overLoopback, open: together(agent.Memory, here)},
 	{Name: overLoopback, About: "the kernel, both ends in one process, over its loopback", open: together(agent.Local, apart)},
 }
 

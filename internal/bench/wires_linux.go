@@ -2,6 +2,8 @@ package bench
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"net/netip"
 	"os"
 	"sync"
@@ -17,26 +19,39 @@ import (
 // equip gives a wire that leads into a namespace what it is made with.
 func equip(w *Wire) {
 	parts := map[string]Wire{
-		"tun":         {open: overTUN(agent.Offload, tun.Config{})},
-		"tun-latency": {open: overTUN(agent.Latency, tun.Config{})},
-		"tun-gro":     {open: overTUN(agent.GRO, tun.Config{})},
-		"tun-naive":   {open: overTUN(agent.Naive, tun.Config{Backend: tun.Water})},
-		overVeth:      {open: kernelToKernel},
-		"pasta":       {open: overPasta, missing: installed("pasta", "passt"), version: packageVersion("pasta", "passt")},
-		"slirp4netns": {open: overSlirp, missing: installed("slirp4netns", "slirp4netns"),
-			version: packageVersion("slirp4netns", "slirp4netns")},
-		"gvisor-tap-vsock": {open: overTapvsock, missing: noSource, prepare: building("tapvsock"),
-			version: builtVersion("tapvsock", "github.com/containers/gvisor-tap-vsock")},
-		"wireguard-go": {open: overWireguard, missing: noSource, prepare: building("wireguard"),
+		"tun":         {open: overTUN(agent.Offload, tun.Config{}), missing: noDevice},
+		"tun-latency": {open: overTUN(agent.Latency, tun.Config{}), missing: noDevice},
+		"tun-gro":     {open: overTUN(agent.GRO, tun.Config{}), missing: noDevice},
+		"tun-naive":   {open: overTUN(agent.Naive, tun.Config{Backend: tun.Water}), missing: noDevice},
+		overVeth:      {open: kernelToKernel, missing: noVeth},
+		"pasta": {open: overPasta, missing: all(noVeth, noDevice, installed("pasta", "passt")),
+			version: packageVersion("pasta", "passt"), most: (maxFiles() - spareFiles) / pastaFiles},
+		"slirp4netns": {open: overSlirp, missing: all(noVeth, noDevice, installed("slirp4netns", "slirp4netns")),
+			version: packageVersion("slirp4netns", "slirp4netns"), most: fewConns},
+		"gvisor-tap-vsock": {open: overTapvsock, missing: all(noDevice, noSource), prepare: building("tapvsock"),
+			version: builtVersion("tapvsock", "github.com/containers/gvisor-tap-vsock"), most: fewConns},
+		"wireguard-go": {open: overWireguard, missing: all(noDevice, noSource), prepare: building("wireguard"),
 			version: builtVersion("wireguard", "golang.zx2c4.com/wireguard")},
 	}
 	part := parts[w.Name]
-	w.open, w.prepare, w.version = part.open, part.prepare, part.version
-	w.missing = func() error {
-		if err := noNamespaces(); err != nil || part.missing == nil {
-			return err
+	w.open, w.missing, w.prepare, w.version, w.most = part.open, part.missing, part.prepare, part.version, part.most
+}
+
+// How many idle connections peers can have.
+const (
+	pastaFiles = 2    // descriptors that pasta has for each: a socket and a timer
+	fewConns   = 2000 // of a peer that takes longer for each the more there are: 10,000 take it more than load.Serve waits
+)
+
+// all returns what says the first thing that is missing.
+func all(checks ...func() error) func() error {
+	return func() error {
+		for _, missing := range checks {
+			if err := missing(); err != nil {
+				return err
+			}
 		}
-		return part.missing()
+		return nil
 	}
 }
 
@@ -45,8 +60,26 @@ func equip(w *Wire) {
 // it does what CUBIC does.
 var kernelSettings = map[string]string{"net.ipv4.tcp_congestion_control": "reno"}
 
-// noNamespaces asks once: asking makes a namespace and a device.
-var noNamespaces = sync.OnceValue(namespace.Available)
+// What wires want of the machine is found out by trying, and so once. All want programs in namespaces, some a TUN device or a
+// veth pair besides.
+var (
+	noNamespaces = sync.OnceValue(func() error {
+		ns, err := namespace.New(namespace.Config{Sysctl: kernelSettings})
+		if err != nil {
+			return err
+		}
+		if err = ns.Command("true").Run(); err != nil {
+			err = fmt.Errorf("no program runs in a namespace: %w", err)
+		}
+		return errors.Join(err, ns.Close())
+	})
+	noDevice = sync.OnceValue(all(noNamespaces, namespace.Available))
+	noVeth   = sync.OnceValue(all(noNamespaces, func() error {
+		var s session
+		_, _, err := namespacePair(&s)
+		return errors.Join(err, s.close())
+	}))
+)
 
 // overTUN joins a stack of ours to the kernel in a namespace.
 func overTUN(how agent.Link, device tun.Config) func(context.Context, *session) error {
