@@ -19,8 +19,8 @@ import (
 // os.ErrDeadlineExceeded.
 type Conn struct {
 	s             *Socket
-	network       string
-	local, remote net.Addr
+	local, remote netip.AddrPort
+	unix          *unixEnds // instead of them
 
 	writing     sync.Mutex // a Write is not interrupted by another
 	read, write deadline
@@ -51,12 +51,8 @@ func (s *Socket) Conn() (net.Conn, error) {
 }
 
 func (s *Socket) conn(peer netip.AddrPort) *Conn {
-	c := &Conn{s: s, network: s.d.networkName(), read: makeDeadline(), write: makeDeadline()}
-	c.local, c.remote = s.netAddr(s.localAddr()), s.netAddr(peer)
-	if s.d.isTCP() {
-		_ = s.SetSockOptInt(SOL_TCP, TCP_NODELAY, 1) // fails on a closed socket alone
-	}
-	return c
+	s.d.setNoDelay()
+	return &Conn{s: s, local: s.localAddr(), remote: peer}
 }
 
 func (d *description) networkName() string {
@@ -79,15 +75,23 @@ func (s *Socket) netAddr(ap netip.AddrPort) net.Addr {
 	case !addr.IsValid():
 		addr = netip.IPv6Unspecified()
 	}
-	if index, err := strconv.Atoi(addr.Zone()); err == nil {
-		if ifc, ok := s.host.stack.InterfaceByZone(strconv.Itoa(index)); ok {
-			addr = addr.WithZone(ifc.Name)
-		}
+	if zone := addr.Zone(); zone != "" {
+		addr = addr.WithZone(s.host.zoneName(zone))
 	}
 	if s.d.isTCP() {
 		return net.TCPAddrFromAddrPort(netip.AddrPortFrom(addr, ap.Port()))
 	}
 	return net.UDPAddrFromAddrPort(netip.AddrPortFrom(addr, ap.Port()))
+}
+
+// zoneName returns the name of the interface whose index a zone is.
+func (h *Host) zoneName(zone string) string {
+	if index, err := strconv.Atoi(zone); err == nil {
+		if ifc, ok := h.stack.InterfaceByZone(strconv.Itoa(index)); ok {
+			return ifc.Name
+		}
+	}
+	return zone
 }
 
 // Socket returns the Socket under the connection, for options and the like.
@@ -143,10 +147,20 @@ func (c *Conn) CloseRead() error { return c.opError("close", c.s.Shutdown(SHUT_R
 func (c *Conn) CloseWrite() error { return c.opError("close", c.s.Shutdown(SHUT_WR)) }
 
 // LocalAddr implements net.Conn.
-func (c *Conn) LocalAddr() net.Addr { return c.local }
+func (c *Conn) LocalAddr() net.Addr {
+	if c.unix != nil {
+		return c.unix.local
+	}
+	return c.s.netAddr(c.local)
+}
 
 // RemoteAddr implements net.Conn.
-func (c *Conn) RemoteAddr() net.Addr { return c.remote }
+func (c *Conn) RemoteAddr() net.Addr {
+	if c.unix != nil {
+		return c.unix.remote
+	}
+	return c.s.netAddr(c.remote)
+}
 
 // SetDeadline implements net.Conn.
 func (c *Conn) SetDeadline(t time.Time) error {
@@ -171,20 +185,20 @@ func (c *Conn) opError(op string, err error) error {
 	if err == nil {
 		return nil
 	}
-	return &net.OpError{Op: op, Net: c.network, Source: c.local, Addr: c.remote, Err: adapterError(c.s, op, err)}
+	return &net.OpError{Op: op, Net: c.s.d.networkName(), Source: c.LocalAddr(), Addr: c.RemoteAddr(), Err: adapterError(c.s, op, err)}
 }
 
 // adapterCall is a call that waits for an adapter's deadline, not for the
 // socket's timeout.
 func (s *Socket) adapterCall(mask waiter.EventMask, d *deadline) call {
 	c := s.newCall(mask, 0, nil)
-	c.expired = d.wait()
+	c.limit = d
 	return c
 }
 
 // expired reports whether the deadline passed before the call began, in which
 // case even data that waits is not touched, as package net has it.
-func (s *Socket) expired(c call) bool { return !s.closed() && isClosed(c.expired) }
+func (s *Socket) expired(c call) bool { return !s.closed() && c.limit.over() }
 
 // adapterError is the error inside a *net.OpError: package net's own for the two
 // ends that it has names for, and otherwise an *Error.

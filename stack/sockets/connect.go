@@ -235,8 +235,15 @@ func (d *description) steer(ep tcpip.Endpoint, full *tcpip.FullAddress) {
 	}
 }
 
+// hostBits are the bits that every subnet's broadcast address has set: networks
+// of /31 and /32 have none (RFC 3021), and IPv6 none at all.
+const hostBits = 0b11
+
 func (d *description) notUnicast(full tcpip.FullAddress) bool {
 	a := full.Addr
+	if a.Len() != header.IPv4AddressSize || a.As4()[3]&hostBits != hostBits {
+		return forMany(a) // most addresses: to look through the interfaces' takes a while
+	}
 	return forMany(a) ||
 		d.host.gv.IsSubnetBroadcast(full.NIC, translate.Protocol(translate.NetipAddr(a)), a)
 }

@@ -181,6 +181,33 @@ func TestT18ConnectNeedsUnicast(t *testing.T) {
 	wantErrno(t, s.Connect(sockets.Inet6{Host: "ff02::1", Port: 80}), sockets.ENETUNREACH)
 }
 
+// Small networks have broadcast addresses too, down to /30 (RFC 3021).
+func TestBroadcastOfSmallNetworks(t *testing.T) {
+	for _, c := range []struct {
+		network string
+		others  map[string]bool // true: for many
+	}{
+		{"10.88.0.1/30", map[string]bool{"10.88.0.2": false, "10.88.0.3": true}},
+		{"10.88.0.1/29", map[string]bool{"10.88.0.3": false, "10.88.0.7": true}},
+		{"10.88.0.2/31", map[string]bool{"10.88.0.3": false}},
+	} {
+		left, _ := link.NewPipe(link.PipeConfig{})
+		s := must[*stack.Stack](t)(stack.New(stack.Config{NICs: []stack.NIC{{Link: left, Addrs: []netip.Prefix{netip.MustParsePrefix(c.network)}}}}))
+		t.Cleanup(func() { s.Close() })
+		h := must[*sockets.Host](t)(sockets.New(sockets.Config{Stack: s}))
+		t.Cleanup(func() { h.Close() })
+		for host, many := range c.others {
+			want := sockets.EINPROGRESS
+			if many {
+				want = sockets.ENETUNREACH
+			}
+			client := tcpSocket(t, h)
+			client.SetBlocking(false)
+			wantErrno(t, client.Connect(sockets.Inet4{Host: host, Port: 80}), want)
+		}
+	}
+}
+
 // T20, and the other states that connect refuses.
 func TestT20ConnectInOtherStates(t *testing.T) {
 	a, b := pair(t)

@@ -6,15 +6,14 @@ import (
 )
 
 // A deadline is a point in time that can be moved while calls wait for it, as
-// net.Conn's deadlines can. It is net.Pipe's design.
+// net.Conn's deadlines can. It is net.Pipe's design. The zero value is no
+// deadline.
 type deadline struct {
 	mu     sync.Mutex
 	timer  *time.Timer   // nil until there is a deadline ahead; then it is used again
 	armed  bool          // the timer was started for the deadline that there is
-	passed chan struct{} // closed when the deadline has passed
+	passed chan struct{} // closed when the deadline has passed; nil until somebody needs it
 }
-
-func makeDeadline() deadline { return deadline{passed: make(chan struct{})} }
 
 // set moves the deadline; the zero time takes it away.
 func (d *deadline) set(t time.Time) {
@@ -30,6 +29,9 @@ func (d *deadline) set(t time.Time) {
 			d.passed = make(chan struct{})
 		}
 		return
+	}
+	if d.passed == nil {
+		d.passed = make(chan struct{})
 	}
 	if until := time.Until(t); until > 0 {
 		if isPassed {
@@ -56,7 +58,17 @@ func (d *deadline) pass() { close(d.passed) }
 func (d *deadline) wait() <-chan struct{} {
 	d.mu.Lock()
 	defer d.mu.Unlock()
+	if d.passed == nil {
+		d.passed = make(chan struct{})
+	}
 	return d.passed
+}
+
+// over reports whether the deadline has passed.
+func (d *deadline) over() bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return isClosed(d.passed)
 }
 
 // stop frees the timer.

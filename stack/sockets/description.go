@@ -107,7 +107,8 @@ func kindOf(f Family, t Type, p Protocol) *socketKind {
 	if shared := sharedKinds[k]; shared != nil {
 		return shared
 	}
-	return &k
+	own := k // on the heap only here
+	return &own
 }
 
 var defaultProtocol = map[Type]Protocol{SOCK_STREAM: IPPROTO_TCP, SOCK_DGRAM: IPPROTO_UDP}
@@ -171,6 +172,7 @@ func (d *description) adopt(ep tcpip.Endpoint, wq *waiter.Queue) *description {
 	n := &description{host: d.host, socketKind: d.socketKind, kind: d.kind, transport: d.transport, wq: wq}
 	n.phase, n.kept = connected, d.keptAddr(ep)
 	n.rdShut.Store(d.rdShut.Load()) // set before it listened
+	n.setRule(noDelay, d.rules(noDelay))
 	n.init(ep)
 	n.record = d.inherited()
 	n.replay(ep)
@@ -215,7 +217,7 @@ func (d *description) newEndpoint() (tcpip.Endpoint, tcpip.Error) {
 // setDefaults gives a fresh endpoint Linux's defaults where netstack's differ.
 func (d *description) setDefaults(ep tcpip.Endpoint) {
 	if d.isTCP() {
-		ep.SocketOptions().SetDelayOption(true) // Nagle is on (T17)
+		ep.SocketOptions().SetDelayOption(!d.rules(noDelay)) // Nagle is on unless turned off (T17)
 	} else {
 		askForEverything(ep.SocketOptions())
 		d.host.tap.add(ep, d)

@@ -79,7 +79,9 @@ func (h *Host) dialOne(ctx context.Context, typ Type, ap netip.AddrPort) (net.Co
 	if err != nil {
 		return nil, err
 	}
-	c := s.newCall(waiter.WritableEvents, 0, []CallOption{WithContext(ctx)})
+	c := s.newCall(waiter.WritableEvents, 0, nil)
+	c.ctx = ctx
+	s.d.setNoDelay() // before there is a connection, which would look for something to send
 	if err := s.connect(ap, &c); err != nil {
 		err = adapterError(s, "connect", err)
 		s.Close()

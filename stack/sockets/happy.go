@@ -49,8 +49,16 @@ type raceEnd[C any] struct {
 
 // race connects to one of a list with dial, which must end with its context, and
 // closes what comes too late with discard. When nothing can be reached it returns
-// the errors in the order of the list.
+// the errors in the order of the list. A list of one is dialled by the caller's own
+// goroutine: what waits beside it would be for nothing.
 func race[A, C any](ctx context.Context, list []A, dial func(context.Context, A) (C, error), discard func(C)) (conn C, errs []error) {
+	if len(list) == 1 {
+		conn, err := dial(ctx, list[0])
+		if err != nil {
+			return conn, []error{err}
+		}
+		return conn, nil
+	}
 	ctx, cancel := context.WithCancel(ctx)
 	ends := make(chan raceEnd[C])
 	running := make(map[int]context.CancelFunc) // by place in the list

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"runtime/debug"
 	"slices"
 	"strings"
 	"sync"
@@ -99,6 +100,21 @@ func TestAlternate(t *testing.T) {
 		got := alternate(strings.Fields(test.list), func(s string) Family { return Family(s[0]) })
 		if fmt.Sprint(got) != "["+test.want+"]" {
 			t.Errorf("%s: %v, want %s", test.list, got, test.want)
+		}
+	}
+}
+
+// A list of one costs no goroutine: a fresh one's stack has to grow for netstack.
+func TestRaceOfOneStaysHere(t *testing.T) {
+	for _, refused := range []error{nil, errors.New("refused")} {
+		got, errs := race(t.Context(), []int{7}, func(_ context.Context, at int) (int, error) {
+			if stack := string(debug.Stack()); !strings.Contains(stack, t.Name()) {
+				t.Errorf("dialled by another goroutine:\n%s", stack)
+			}
+			return at, refused
+		}, func(int) { t.Error("something was discarded") })
+		if got != 7 || refused == nil && errs != nil || refused != nil && !slices.Equal(errs, []error{refused}) {
+			t.Errorf("race gave %d and %v, want 7 and %v", got, errs, refused)
 		}
 	}
 }

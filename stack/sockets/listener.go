@@ -27,7 +27,7 @@ func (s *Socket) Listener() (net.Listener, error) {
 }
 
 func (s *Socket) listener() *Listener {
-	l := &Listener{s: s, deadline: makeDeadline()}
+	l := &Listener{s: s}
 	if s.d.unix != nil {
 		l.addr = s.unixNetAddr(s.d.unix.ownName())
 	} else {

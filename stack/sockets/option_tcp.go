@@ -30,7 +30,7 @@ const (
 )
 
 var tcpOptions = map[optionKey]*option{
-	{SOL_TCP, TCP_NODELAY}: flag("TCP_NODELAY", onTCP, func(o *tcpip.SocketOptions, on bool) { o.SetDelayOption(!on) }),
+	{SOL_TCP, TCP_NODELAY}: {name: "TCP_NODELAY", only: onTCP, size: 4, once: true, read: readInt(truth), set: setNoDelay, get: getNoDelay},
 	{SOL_TCP, TCP_CORK}:    askOption("TCP_CORK", onTCP, askCork, (*description).setCork),
 	{SOL_TCP, TCP_KEEPIDLE}: number("TCP_KEEPIDLE", onTCP, 7200, between(1, maxKeepaliveSeconds),
 		func(ep tcpip.Endpoint, n int) tcpip.Error {
@@ -96,6 +96,29 @@ const stackWide = "the bounds of the retransmission timeout are those of the sta
 func refuse(*description, tcpip.Endpoint, []byte) Errno { return errRefused }
 
 func seconds(n int) time.Duration { return time.Duration(n) * time.Second }
+
+// setNoDelay turns Nagle's algorithm off or on. Since every Conn has it off, it is
+// a bit, not a recorded value; setDefaults gives it to another endpoint.
+func setNoDelay(d *description, ep tcpip.Endpoint, v []byte) Errno {
+	d.setRule(noDelay, intValue(v) != 0)
+	ep.SocketOptions().SetDelayOption(intValue(v) == 0)
+	return 0
+}
+
+func getNoDelay(d *description, _ tcpip.Endpoint) ([]byte, Errno) {
+	return intBytes(oneIf(d.rules(noDelay))), 0
+}
+
+// setNoDelay is TCP_NODELAY for a Conn, which has it as Go's net has.
+func (d *description) setNoDelay() {
+	if !d.isTCP() || d.rules(noDelay) {
+		return
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.setRule(noDelay, true)
+	d.endpoint().SocketOptions().SetDelayOption(false)
+}
 
 // quickAck is TCP_QUICKACK. Netstack keeps it and acknowledges as before.
 func quickAck() *option {

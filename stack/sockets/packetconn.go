@@ -34,7 +34,7 @@ func (s *Socket) PacketConn() (net.PacketConn, error) {
 }
 
 func (s *Socket) packetConn() *PacketConn {
-	return &PacketConn{s: s, local: s.netAddr(s.localAddr()), read: makeDeadline(), write: makeDeadline()}
+	return &PacketConn{s: s, local: s.netAddr(s.localAddr())}
 }
 
 // Socket returns the Socket under the connection.

@@ -276,7 +276,7 @@ func partial(n int, c *call, err error) error {
 // blocking mode and with a time limit of its own, not under the socket's
 // timeout.
 func (d *description) sendsAll(c *call) bool {
-	return c.whole || c.blocks() && (c.bounded || c.ctx != nil || c.expired != nil || d.timeout.Load() < 0)
+	return c.whole || c.blocks() && (c.bounded || c.ctx != nil || c.limit != nil || d.timeout.Load() < 0)
 }
 
 // sendable is what sending no bytes on a TCP socket gives.

@@ -113,7 +113,7 @@ func (t *table) remove(s *Socket) {
 	defer t.mu.Unlock()
 	s.unwatch()
 	fd := int(s.fd.Swap(-1))
-	if e := t.slotOf(fd); e != nil && e.sock == weak.Make(s) {
+	if e := t.slotOf(fd); e != nil && e.d == s.d {
 		t.freeLocked(fd)
 	}
 }

@@ -35,10 +35,12 @@ func (s *Socket) unixNetAddr(name string) net.Addr {
 	return &net.UnixAddr{Name: printedName(name), Net: unixNetwork(s.d.typ)}
 }
 
+// unixEnds are the names of both ends when the connection was made.
+type unixEnds struct{ local, remote net.Addr }
+
 // unixConn is Conn for a connected AF_UNIX socket.
 func (s *Socket) unixConn(peer string) *Conn {
-	return &Conn{s: s, network: unixNetwork(s.d.typ), read: makeDeadline(), write: makeDeadline(),
-		local: s.unixNetAddr(s.d.unix.ownName()), remote: s.unixNetAddr(peer)}
+	return &Conn{s: s, unix: &unixEnds{s.unixNetAddr(s.d.unix.ownName()), s.unixNetAddr(peer)}}
 }
 
 // dialUnix is DialContext for AF_UNIX.
@@ -77,7 +79,7 @@ type unixPacketConn struct {
 }
 
 func (s *Socket) unixPacketConn() *unixPacketConn {
-	return &unixPacketConn{s: s, local: s.unixNetAddr(s.d.unix.ownName()), read: makeDeadline(), write: makeDeadline()}
+	return &unixPacketConn{s: s, local: s.unixNetAddr(s.d.unix.ownName())}
 }
 
 // Socket returns the Socket under the connection.

@@ -47,8 +47,8 @@ type call struct {
 	ctx     context.Context // nil unless given
 	within  time.Duration   // valid if bounded
 	bounded bool
-	expired <-chan struct{} // deadline of a net adapter, nil without one
-	whole   bool            // a send that returns early only with an error
+	limit   *deadline // of a net adapter, nil without one
+	whole   bool      // a send that returns early only with an error
 
 	mask     waiter.EventMask
 	kernel   time.Duration // SO_RCVTIMEO or SO_SNDTIMEO, 0 = none
@@ -88,7 +88,7 @@ func (c *call) blocks() bool {
 	if c.bounded {
 		return c.within != 0
 	}
-	return c.ctx != nil || c.expired != nil || c.s.d.timeout.Load() != 0
+	return c.ctx != nil || c.limit != nil || c.s.d.timeout.Load() != 0
 }
 
 // again is the one place where sockets wait. A call tries, and while the answer
@@ -119,6 +119,10 @@ func (c *call) again() error {
 	if c.ctx != nil {
 		ctxDone = c.ctx.Done()
 	}
+	var expired <-chan struct{}
+	if c.limit != nil {
+		expired = c.limit.wait()
+	}
 	var timeUp <-chan time.Time
 	if c.timer != nil {
 		timeUp = c.timer.C
@@ -128,7 +132,7 @@ func (c *call) again() error {
 		return nil
 	case <-c.s.host.stack.Closing():
 		return ErrClosed
-	case <-c.expired:
+	case <-expired:
 		return ErrTimeout
 	case <-timeUp:
 		return c.giveUp
@@ -148,7 +152,7 @@ func (c *call) prepare() {
 	switch mode := time.Duration(c.s.d.timeout.Load()); {
 	case c.bounded:
 		limit = c.within
-	case c.ctx != nil || c.expired != nil:
+	case c.ctx != nil || c.limit != nil:
 	case mode > 0:
 		limit = mode
 	case c.kernel != 0:
