@@ -84,7 +84,8 @@ stacks over a pipe in memory, and the kernel's loopback.
 
 Other userspace stacks are measured if they are there: pasta and slirp4netns if
 they are installed, gvisor-tap-vsock and wireguard-go if this is run in a checkout
-of the source, where the go command builds them.
+of the source, where the go command builds them, and lwIP as well, where there are
+a C compiler and its library.
 
 --load and --wire choose; --list prints the names. A wire's near end is the stack
 under test, its far end the kernel; "out" is from near to far. Leave the machine

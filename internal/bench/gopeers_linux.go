@@ -26,19 +26,30 @@ var programs struct {
 	paths map[string]string // by name
 }
 
-// noSource says what building them lacks.
+// noSource and noGo say what building them lacks.
 func noSource() error {
 	if checkout() == "" {
 		return errors.New("built from the source only: run bench in a checkout of it")
 	}
+	return nil
+}
+
+func noGo() error {
 	if _, err := exec.LookPath("go"); err != nil {
 		return fmt.Errorf("built from the source only, which takes the go command: %w", err)
 	}
 	return nil
 }
 
-// building returns what builds a peer, unless that is done.
-func building(name string) func(context.Context) error {
+// The peers that are built, by their directories.
+const (
+	peerTapvsock  = "tapvsock"
+	peerWireguard = "wireguard"
+	peerLwip      = "lwip"
+)
+
+// building returns what has a peer built, unless that is done.
+func building(name string, build func(ctx context.Context, path string) error) func(context.Context) error {
 	return func(ctx context.Context) error {
 		programs.mu.Lock()
 		defer programs.mu.Unlock()
@@ -53,7 +64,7 @@ func building(name string) func(context.Context) error {
 			programs.dir, programs.paths = dir, map[string]string{}
 		}
 		path := filepath.Join(programs.dir, name)
-		if err := buildPeer(ctx, name, path); err != nil {
+		if err := build(ctx, path); err != nil {
 			return err
 		}
 		programs.paths[name] = path
@@ -61,16 +72,19 @@ func building(name string) func(context.Context) error {
 	}
 }
 
-func buildPeer(ctx context.Context, name, path string) error {
-	cmd := exec.CommandContext(ctx, "go", "build", "-o", path, "./"+name)
-	cmd.Dir = filepath.Join(checkout(), peersModule)
-	cmd.Env = append(os.Environ(), "CGO_ENABLED=0", "GOWORK=off", "GOFLAGS=-buildvcs=false")
-	var said tailBuffer
-	cmd.Stdout, cmd.Stderr = &said, &said
-	if err := cmd.Run(); err != nil {
-		return fmt.Errorf("could not be built, which takes the module cache or a network: %w: %s", err, said.String())
+// inGo builds a peer of the module.
+func inGo(name string) func(ctx context.Context, path string) error {
+	return func(ctx context.Context, path string) error {
+		cmd := exec.CommandContext(ctx, "go", "build", "-o", path, "./"+name)
+		cmd.Dir = filepath.Join(checkout(), peersModule)
+		cmd.Env = append(os.Environ(), "CGO_ENABLED=0", "GOWORK=off", "GOFLAGS=-buildvcs=false")
+		var said tailBuffer
+		cmd.Stdout, cmd.Stderr = &said, &said
+		if err := cmd.Run(); err != nil {
+			return fmt.Errorf("could not be built, which takes the module cache or a network: %w: %s", err, said.String())
+		}
+		return nil
 	}
-	return nil
 }
 
 // program returns where a peer is that was built.
@@ -122,7 +136,7 @@ var (
 )
 
 func overTapvsock(ctx context.Context, s *session) error {
-	path, err := program("tapvsock")
+	path, err := program(peerTapvsock)
 	if err != nil {
 		return err
 	}
@@ -157,7 +171,7 @@ func overTapvsock(ctx context.Context, s *session) error {
 }
 
 func overWireguard(ctx context.Context, s *session) error {
-	path, err := program("wireguard")
+	path, err := program(peerWireguard)
 	if err != nil {
 		return err
 	}

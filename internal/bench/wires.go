@@ -41,6 +41,8 @@ var wires = []Wire{
 	{Name: "slirp4netns", About: "the kernel, a TAP device, slirp4netns, sockets of the kernel", Reference: overVeth},
 	{Name: "gvisor-tap-vsock", About: "the kernel, a TAP device, gvisor-tap-vsock, sockets of the kernel", Reference: overVeth},
 	{Name: "wireguard-go", About: "wireguard-go's netstack, without the tunnel, a TUN device, the kernel", Reference: overVeth},
+	{Name: "lwip", About: "lwIP by its sequential API, a TUN device, the kernel", Reference: overVeth},
+	{Name: "lwip-raw", About: "the same by lwIP's callbacks, in the thread that takes the packets", Reference: overVeth},
 	{Name: overMemory, About: "two stacks of ours in one process, a pipe in memory", Reference: overLoopback, open: together(agent.Memory, here)},
 	{Name: overLoopback, About: "the kernel, both ends in one process, over its loopback", open: together(agent.Local, apart)},
 }

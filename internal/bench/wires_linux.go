@@ -28,10 +28,12 @@ func equip(w *Wire) {
 			version: packageVersion("pasta", "passt"), most: (maxFiles() - spareFiles) / pastaFiles},
 		"slirp4netns": {open: overSlirp, missing: all(noVeth, noDevice, installed("slirp4netns", "slirp4netns")),
 			version: packageVersion("slirp4netns", "slirp4netns"), most: fewConns},
-		"gvisor-tap-vsock": {open: overTapvsock, missing: all(noDevice, noSource), prepare: building("tapvsock"),
-			version: builtVersion("tapvsock", "github.com/containers/gvisor-tap-vsock"), most: fewConns},
-		"wireguard-go": {open: overWireguard, missing: all(noDevice, noSource), prepare: building("wireguard"),
-			version: builtVersion("wireguard", "golang.zx2c4.com/wireguard")},
+		"gvisor-tap-vsock": {open: overTapvsock, missing: all(noDevice, noSource, noGo), prepare: building(peerTapvsock, inGo(peerTapvsock)),
+			version: builtVersion(peerTapvsock, "github.com/containers/gvisor-tap-vsock"), most: fewConns},
+		"wireguard-go": {open: overWireguard, missing: all(noDevice, noSource, noGo), prepare: building(peerWireguard, inGo(peerWireguard)),
+			version: builtVersion(peerWireguard, "golang.zx2c4.com/wireguard")},
+		"lwip":     {open: overLwip("blocking"), missing: all(noDevice, noSource, noLwip), prepare: building(peerLwip, buildLwip), version: lwipVersion},
+		"lwip-raw": {open: overLwip("raw"), missing: all(noDevice, noSource, noLwip), prepare: building(peerLwip, buildLwip), version: lwipVersion},
 	}
 	part := parts[w.Name]
 	w.open, w.missing, w.prepare, w.version, w.most = part.open, part.missing, part.prepare, part.version, part.most
