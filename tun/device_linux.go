@@ -119,7 +119,7 @@ func (d *device) Close() error {
 		_ = d.queues[0].conn.Control(func(fd uintptr) { _ = dropOffload(int(fd)) })
 	}
 	for _, q := range d.queues {
-		errs = append(errs, q.file.Close())
+		errs = append(errs, q.close())
 	}
 	return errors.Join(errs...)
 }

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"os"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"unsafe"
 
@@ -18,10 +19,18 @@ type queue struct {
 	conn     syscall.RawConn
 	features uint64
 	skip     int // bytes of each packet that the kernel does not see: HeaderSize without IFF_VNET_HDR, else 0
+	monitor  *monitor
 
 	rx, tx   transfer
 	pollStep func(fd uintptr) bool // rx.step that never asks to wait
+	yields   yields
+	written  atomic.Uint64 // packets
 }
+
+// smallPacket is the size, in bytes with its header, below which a packet that
+// was waited for is handed on at once: it is alone then, as a rule, and to ask for
+// another would take a system call for nothing. Bulk comes in larger ones.
+const smallPacket = 1024
 
 // transfer is one direction of a queue: the call under way, and what is kept
 // between calls so that none of them allocates. op, step and wait are bound
@@ -34,7 +43,8 @@ type transfer struct {
 	turn    sync.Mutex // held by the caller whose call is under way; Close does not need it
 	packets [][][]byte
 	sizes   []int
-	n       int // packets done
+	n       int  // packets done
+	waited  bool // there was no packet at first
 	errno   syscall.Errno
 	iov     []unix.Iovec
 }
@@ -45,11 +55,20 @@ func newQueue(file *os.File, features uint64, skip int) (*queue, error) {
 	if err != nil {
 		return nil, err
 	}
-	q := &queue{file: file, conn: conn, features: features, skip: skip}
+	q := &queue{file: file, conn: conn, features: features, skip: skip, monitor: newMonitor()}
 	q.rx.op, q.rx.step, q.rx.wait = "readv", q.readStep, conn.Read
-	q.pollStep = func(fd uintptr) bool { q.readStep(fd); return true }
+	q.pollStep = func(fd uintptr) bool {
+		q.rx.waited = true // by whoever polls
+		q.readStep(fd)
+		return true
+	}
 	q.tx.op, q.tx.step, q.tx.wait = "writev", q.writeStep, conn.Write
 	return q, nil
+}
+
+func (q *queue) close() error {
+	q.monitor.stop()
+	return q.file.Close()
 }
 
 func (q *queue) read(packets [][][]byte, sizes []int) (int, error) {
@@ -58,6 +77,7 @@ func (q *queue) read(packets [][][]byte, sizes []int) (int, error) {
 			return 0, q.error(q.rx.op, syscall.EINVAL)
 		}
 	}
+	q.yields.sleep()
 	return q.do(&q.rx, q.rx.step, packets, sizes)
 }
 
@@ -69,10 +89,8 @@ func (q *queue) poll(packets [][][]byte, sizes []int) (int, error) {
 		}
 	}
 	n, err := q.do(&q.rx, q.pollStep, packets, sizes)
-	if n == 0 && err == nil {
-		// Whom the kernel has woken to answer may be waiting for this very
-		// processor, which somebody who polls would keep until the budget ends.
-		syscall.Syscall(unix.SYS_SCHED_YIELD, 0, 0, 0)
+	if q.yields.after(n, q.written.Load()) {
+		syscall.RawSyscall(unix.SYS_SCHED_YIELD, 0, 0, 0)
 	}
 	return n, err
 }
@@ -85,7 +103,7 @@ func (q *queue) write(packets [][][]byte) (int, error) {
 func (q *queue) do(t *transfer, step func(fd uintptr) bool, packets [][][]byte, sizes []int) (int, error) {
 	t.turn.Lock()
 	defer t.turn.Unlock()
-	t.packets, t.sizes, t.n, t.errno = packets, sizes, 0, 0
+	t.packets, t.sizes, t.n, t.errno, t.waited = packets, sizes, 0, 0, false
 	err := t.wait(step)
 	t.packets, t.sizes = nil, nil
 	switch {
@@ -120,12 +138,13 @@ func (q *queue) readStep(fd uintptr) bool {
 	t := &q.rx
 	for t.n < len(t.packets) {
 		packet := t.packets[t.n]
-		size, errno := t.call(unix.SYS_READV, fd, packet, q.skip)
+		size, errno := t.call(q.monitor, unix.SYS_READV, fd, packet, q.skip)
 		switch errno {
 		case 0:
 		case syscall.EINTR:
 			continue
 		case syscall.EAGAIN:
+			t.waited = t.n == 0
 			return t.n > 0
 		default:
 			t.errno = errno
@@ -136,6 +155,9 @@ func (q *queue) readStep(fd uintptr) bool {
 		}
 		t.sizes[t.n] = size + q.skip
 		t.n++
+		if t.waited && size < smallPacket {
+			return true
+		}
 	}
 	return true
 }
@@ -148,9 +170,10 @@ func (q *queue) writeStep(fd uintptr) bool {
 			t.errno = syscall.EINVAL
 			return true
 		}
-		switch _, errno := t.call(unix.SYS_WRITEV, fd, packet, q.skip); errno {
+		switch _, errno := t.call(q.monitor, unix.SYS_WRITEV, fd, packet, q.skip); errno {
 		case 0:
 			t.n++
+			q.written.Add(1)
 		case syscall.EINTR:
 		case syscall.EAGAIN:
 			return false
@@ -163,7 +186,7 @@ func (q *queue) writeStep(fd uintptr) bool {
 }
 
 // call does a readv or writev of a packet without its first skip bytes.
-func (t *transfer) call(trap, fd uintptr, packet [][]byte, skip int) (int, syscall.Errno) {
+func (t *transfer) call(m *monitor, trap, fd uintptr, packet [][]byte, skip int) (int, syscall.Errno) {
 	iov := t.iov[:0]
 	for _, part := range packet {
 		if skip >= len(part) {
@@ -175,7 +198,13 @@ func (t *transfer) call(trap, fd uintptr, packet [][]byte, skip int) (int, sysca
 		v.SetLen(len(part))
 		iov = append(iov, v)
 	}
-	n, _, errno := syscall.Syscall(trap, fd, uintptr(unsafe.Pointer(unsafe.SliceData(iov))), uintptr(len(iov)))
+	var n uintptr
+	var errno syscall.Errno
+	if m.due() {
+		n, _, errno = syscall.Syscall(trap, fd, uintptr(unsafe.Pointer(unsafe.SliceData(iov))), uintptr(len(iov)))
+	} else {
+		n, _, errno = syscall.RawSyscall(trap, fd, uintptr(unsafe.Pointer(unsafe.SliceData(iov))), uintptr(len(iov)))
+	}
 	clear(iov) // do not keep the caller's buffers alive
 	t.iov = iov
 	return int(n), errno
