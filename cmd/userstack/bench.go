@@ -83,13 +83,14 @@ namespaces or /dev/net/tun are missing it says so, and measures what is left: tw
 stacks over a pipe in memory, and the kernel's loopback.
 
 Other userspace stacks are measured if they are there: pasta and slirp4netns if
-they are installed, gvisor-tap-vsock and wireguard-go if this is run in a checkout
-of the source, where the go command builds them, and lwIP as well, where there are
-a C compiler and its library.
+they are installed; gvisor-tap-vsock and wireguard-go if this is run in a checkout
+of the source, where the go command builds them; lwIP there as well, if a C
+compiler and its library are installed.
 
---load and --wire choose; --list prints the names. A wire's near end is the stack
-under test, its far end the kernel; "out" is from near to far. Leave the machine
-alone meanwhile: other programs make the spread large, which is marked with "!".
+--load and --wire choose; --list prints the names. Loads of the group "more" are
+measured only if they are asked for. A wire's near end is the stack under test, its
+far end the kernel; "out" is from near to far. Leave the machine alone meanwhile:
+other programs make the spread large, which is marked with "!".
 
 --json has every sample and what the machine is. --append measures a part of an
 earlier run anew. --from prints or draws an earlier run. --document replaces what a
@@ -97,8 +98,8 @@ Markdown file has between "<!-- bench: begin" and "<!-- bench: end".
 
 Progress is on standard error. The exit status is 1 if a measurement failed, which
 the table then says in its place, or if nothing could be measured. A wire that this
-machine lacks is no failure, nor is a load that makes no sense over a wire, nor that
-a peer has fewer connections than were asked for: the table says that too.`
+machine lacks is no failure, nor a load that makes no sense over a wire, nor that a
+peer has fewer connections than were asked for: the table says that too.`
 
 func (b *bencher) run(ctx context.Context, out, log io.Writer) error {
 	if b.list {

@@ -36,7 +36,7 @@ func TestBench(t *testing.T) {
 		}
 	}
 	try(t, "bench", "--from", file, "--document", file).expect(t, exitFailure, "", "lacks the marks <!-- bench: begin")
-	try(t, append(measure, "rtt-pinned")...).expect(t, exitFailure, `pair +- +- +- +not measured: both ends are one process`, "nothing was measured")
+	try(t, append(measure, "rtt-pinned")...).expect(t, exitFailure, `Not measured: rtt-pinned over pair\. both ends are one process\.`, "nothing was measured")
 	try(t, "bench", "--list").expect(t, exitOK, `out-8 +bulk.* +pair +two stacks`, "")
 }
 

@@ -63,8 +63,16 @@ var (
 	datagram = []Metric{packets, lost}
 )
 
-// idleConns is how many connections are idle at once.
-const idleConns = 10000
+// How many connections are idle at once.
+const (
+	idleConns  = 10_000
+	crowdConns = 100_000
+	// crowdSpread is how many of them go to one address: Linux, and our stack as Linux, have 28,232 ports to connect from.
+	crowdSpread = 20_000
+)
+
+// onRequest is the group of the loads that are measured only when they are asked for.
+const onRequest = "more"
 
 // loads are all there are, in the order of the table.
 var loads = []Load{
@@ -81,6 +89,7 @@ var loads = []Load{
 	{"udp1400-out", "udp", "UDP, 1,400 B, out", datagram, load.Job{Kind: load.PacketsOut, Size: 1400}, asIs},
 	{"udp1400-in", "udp", "UDP, 1,400 B, in", datagram, load.Job{Kind: load.PacketsIn, Size: 1400}, asIs},
 	{"idle", "memory", "memory of an idle connection, 10,000 of them", []Metric{perConn}, load.Job{Kind: load.Idle, Conns: idleConns}, asIs},
+	{"idle-100k", onRequest, "memory of an idle connection, 100,000 of them", []Metric{perConn}, load.Job{Kind: load.Idle, Conns: crowdConns, Spread: crowdSpread}, asIs},
 }
 
 // Loads returns all loads, in the order of the table.

@@ -17,8 +17,8 @@ const warmUp = 300 * time.Millisecond
 // connectFailures is the share of short connections that may fail before the sample is an error.
 const connectFailures = 0.01
 
-// hang is how long a sample may take besides its own time. What takes longer hangs.
-const hang = time.Minute
+// hang is how long a sample may take besides its own time and its connections'. What takes longer hangs.
+const hang = 40 * time.Second
 
 var errHang = errors.New("gave up: it takes too long")
 
@@ -28,7 +28,7 @@ func measure(ctx context.Context, w Wire, l Load, length time.Duration) (s Sampl
 	if s.Skipped = w.skips(l); s.Skipped != "" {
 		return s
 	}
-	ctx, cancel := context.WithTimeoutCause(ctx, length+hang, errHang)
+	ctx, cancel := context.WithTimeoutCause(ctx, length+hang+l.job.Patience(), errHang)
 	defer cancel()
 	if err := measureInto(ctx, &s, w, l, length); err != nil {
 		s.Error = err.Error()

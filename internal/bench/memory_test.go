@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/userstack/userstack/internal/bench/agent"
 	"github.com/userstack/userstack/internal/bench/load"
 )
 
@@ -18,7 +19,10 @@ func TestMemory(t *testing.T) {
 			continue
 		}
 		for most, want := range map[int]string{0: "300 connections: ", 200: "200 connections: "} {
-			w.most = most
+			w.most, l.job.Spread = most, 0
+			if most == 0 {
+				l.job.Spread = l.job.Conns / len(agent.FarAddrs) // to all the addresses that far has
+			}
 			s := measure(t.Context(), w, l, time.Second)
 			_, memory, ok := strings.Cut(s.Limit, want)
 			if s.Error != "" || !ok || len(s.Values) != 1 {
@@ -29,6 +33,35 @@ func TestMemory(t *testing.T) {
 			var each float64
 			if _, err := fmt.Sscanf(memory, "near end's program %f B", &each); err != nil || each < least || each > much {
 				t.Errorf("%v: %.0f bytes each in %q, want %d to %d", err, each, s.Limit, least, much)
+			}
+		}
+	}
+}
+
+// TestCrowd: the load with the most connections has an address for all of them, is measured only when it is asked for, and
+// then over our own wires, as far as there are descriptors.
+func TestCrowd(t *testing.T) {
+	if crowdConns > crowdSpread*len(agent.FarAddrs) {
+		t.Errorf("%d connections do not go to %d addresses, %d to each", crowdConns, len(agent.FarAddrs), crowdSpread)
+	}
+	plan := func(words ...string) *Plan {
+		p, err := Config{Rounds: 1, Time: time.Second, Loads: words}.Plan()
+		if err != nil {
+			t.Fatal(err)
+		}
+		return p
+	}
+	if p := plan(); len(p.loads) != len(loads)-1 {
+		t.Errorf("%d loads of %d by default, want all but one", len(p.loads), len(loads))
+	}
+	asked := plan("idle-100k").loads
+	if len(asked) != 1 {
+		t.Fatalf("%d loads, want one", len(asked))
+	}
+	for wire, want := range map[string]bool{overMemory: true, overLoopback: false, "wireguard-go": false, "tun": maxFiles() >= crowdConns+spareFiles} {
+		for _, w := range wires {
+			if reason := w.skips(asked[0]); w.Name == wire && (reason == "") != want {
+				t.Errorf("over %s: %q; measured is %v", wire, reason, want)
 			}
 		}
 	}

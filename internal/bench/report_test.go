@@ -47,7 +47,9 @@ func exampleReport() *Report {
 	half := sample("out-1", "wireguard-go", 1, "rate", 2, "slow")
 	gone := Sample{Load: "out-1", Wire: "wireguard-go", Round: 2, Error: "nothing arrived"}
 	skipped := Sample{Load: "rtt-idle", Wire: "tun-gro", Round: 1, Skipped: "it makes no sense"}
-	r.Samples = append(r.Samples, failed, half, gone, skipped)
+	other := skipped
+	other.Wire = "lo"
+	r.Samples = append(r.Samples, failed, half, gone, skipped, other, skipped)
 	return r
 }
 

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"time"
 )
@@ -13,7 +14,7 @@ import (
 type Config struct {
 	Rounds int           // 1 to 1000
 	Time   time.Duration // of a sample, after the warm-up; 20 ms to an hour
-	Loads  []string      // names or groups of loads; nil means all
+	Loads  []string      // names or groups of loads; nil means all but those of the group "more"
 	Wires  []string      // names of wires; nil means all that this machine has
 
 	// Progress is told what is going on, a line at a time. Nil is nobody.
@@ -52,6 +53,9 @@ func (c Config) Plan() (*Plan, error) {
 	var err error
 	if p.loads, err = pick(loads, c.Loads, func(l Load) []string { return []string{l.Name, l.Group} }, "load"); err != nil {
 		return nil, err
+	}
+	if len(c.Loads) == 0 {
+		p.loads = slices.DeleteFunc(slices.Clone(p.loads), func(l Load) bool { return l.Group == onRequest })
 	}
 	p.wires, err = pick(Wires(), c.Wires, func(w Wire) []string { return []string{w.Name} }, "wire")
 	return p, err

@@ -1,7 +1,6 @@
 package bench
 
 import (
-	"cmp"
 	"math"
 
 	"github.com/userstack/userstack/internal/quartile"
@@ -53,17 +52,13 @@ func (r *Report) rounds(loadName, wire, metric string) map[int]float64 {
 	return values
 }
 
-// remark returns what limited a load over a wire in the round that is nearest to the median, or, of what has no figure, the
-// error of the last round that failed or why it was skipped.
+// remark returns what limited a load over a wire in the round that is nearest to the median, or the error of the last
+// round that failed.
 func (r *Report) remark(l Load, wire string) (text string, failed bool) {
 	f, ok := r.figure(l.Name, wire, "", l.Metrics[0].Name)
 	nearest := math.Inf(1)
 	for _, s := range r.Samples {
-		if s.Load != l.Name || s.Wire != wire {
-			continue
-		}
-		if s.Skipped != "" {
-			text = cmp.Or(text, "not measured: "+s.Skipped)
+		if s.Load != l.Name || s.Wire != wire || s.Skipped != "" {
 			continue
 		}
 		if s.Error != "" {

@@ -47,15 +47,21 @@ func goodness(f Figure, m Metric) float64 {
 	return f.Ratio
 }
 
-// class is how a wire is coloured: ours, the kernel's, or a peer's.
+// What a wire's near end is, by which it is coloured.
+const (
+	kernel = "kernel"
+	ours   = "ours"
+	peer   = "peer"
+)
+
 func (w Wire) class() string {
 	switch {
 	case w.Reference == "":
-		return "kernel"
+		return kernel
 	case w.Name == overMemory || strings.HasPrefix(w.Name, "tun"):
-		return "ours"
+		return ours
 	}
-	return "peer"
+	return peer
 }
 
 // groups arranges the report for the chart: the first metric of each load.
@@ -66,9 +72,7 @@ func (r *Report) groups() (list []group) {
 		for _, one := range s.rows {
 			f := one.figures[0]
 			if f.Rounds == 0 {
-				if one.failed {
-					g.bars = append(g.bars, bar{one.wire.Name, one.wire.class(), "failed", 0})
-				}
+				g.bars = append(g.bars, bar{one.wire.Name, one.wire.class(), "failed", 0})
 				continue
 			}
 			b := bar{name: one.wire.Name, class: one.wire.class(), value: number(f.Median), ratio: goodness(f, m)}

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"math"
+	"slices"
 	"strconv"
 	"strings"
 	"text/tabwriter"
@@ -48,7 +49,7 @@ func (r *Report) row(l Load, w Wire) (one row, ok bool) {
 		one.figures = append(one.figures, f)
 	}
 	one.remark, one.failed = r.remark(l, w.Name)
-	return one, ok || one.remark != ""
+	return one, ok || one.failed
 }
 
 // number writes a figure with three digits that count.
@@ -132,16 +133,29 @@ func (r *Report) WriteTable(w io.Writer) error {
 	return err
 }
 
-// absences says what was not measured, wires that lack the same thing together.
+// absences says what was not measured, wires for which the reason is the same together.
 func (r *Report) absences() (lines []string) {
-	wires := map[string][]string{}
-	for _, a := range r.Absent {
-		wires[a.Reason] = append(wires[a.Reason], a.Wire)
+	type cause struct{ load, reason string } // no load is all of them
+	var causes []cause
+	wires := map[cause][]string{}
+	add := func(c cause, wire string) {
+		if wires[c] == nil {
+			causes = append(causes, c)
+		}
+		if !slices.Contains(wires[c], wire) { // in another round
+			wires[c] = append(wires[c], wire)
+		}
 	}
 	for _, a := range r.Absent {
-		if list := wires[a.Reason]; list[0] == a.Wire {
-			lines = append(lines, fmt.Sprintf("Not measured: %s. %s.", strings.Join(list, ", "), a.Reason))
+		add(cause{"", a.Reason}, a.Wire)
+	}
+	for _, s := range r.Samples {
+		if s.Skipped != "" {
+			add(cause{s.Load + " over ", s.Skipped}, s.Wire)
 		}
+	}
+	for _, c := range causes {
+		lines = append(lines, fmt.Sprintf("Not measured: %s%s. %s.", c.load, strings.Join(wires[c], ", "), c.reason))
 	}
 	return lines
 }

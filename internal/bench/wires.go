@@ -2,6 +2,7 @@ package bench
 
 import (
 	"context"
+	"fmt"
 	"runtime"
 	"slices"
 
@@ -75,6 +76,10 @@ func (w Wire) skips(l Load) string {
 		return "both ends are one process"
 	case l.state == pinned && len(agent.Processors()) < 2:
 		return "there is one processor, and each end wants its own"
+	case l.job.Spread > 0 && (w.class() == peer || w.Name == overLoopback):
+		return "not asked of others than our own stack and the kernel over veth"
+	case l.job.Spread > 0 && w.room() < l.job.Conns:
+		return fmt.Sprintf("it takes %s descriptors, and the hard limit is %s: ulimit -Hn", grouped(int64(l.job.Conns)), grouped(int64(maxFiles())))
 	}
 	return ""
 }

@@ -99,7 +99,7 @@ func overTUN(how agent.Link, device tun.Config) func(context.Context, *session) 
 
 // ontoTUN makes a namespace with a device and a far end in it. start makes the near end, of the device's other side.
 func ontoTUN(ctx context.Context, s *session, device tun.Config, start func(*os.File) (*process, error)) error {
-	device.MTU, device.Addrs = agent.MTU, []netip.Prefix{agent.FarAddr}
+	device.MTU, device.Addrs = agent.MTU, agent.FarAddrs
 	ns, err := namespace.New(namespace.Config{Sysctl: kernelSettings})
 	if err != nil {
 		return err
@@ -162,7 +162,7 @@ func kernelToKernel(ctx context.Context, s *session) error {
 // namespacePair makes two namespaces joined by a veth pair, which end with the session.
 func namespacePair(s *session) (near, far *namespace.Namespace, err error) {
 	near, far, err = namespace.NewPair(namespace.PairConfig{
-		A: []netip.Prefix{agent.NearAddr}, B: []netip.Prefix{agent.FarAddr}, MTU: agent.MTU, Sysctl: kernelSettings,
+		A: []netip.Prefix{agent.NearAddr}, B: agent.FarAddrs, MTU: agent.MTU, Sysctl: kernelSettings,
 	})
 	if err == nil {
 		s.onClose(near.Close) // the helper of the first has started that of the second

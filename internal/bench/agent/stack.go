@@ -24,6 +24,12 @@ const MTU = 1500
 var (
 	NearAddr = netip.MustParsePrefix("10.77.0.1/24")
 	FarAddr  = netip.MustParsePrefix("10.77.0.2/24")
+
+	// FarAddrs begins with FarAddr. More connections than there are ports to connect from go to several.
+	FarAddrs = []netip.Prefix{
+		FarAddr, netip.MustParsePrefix("10.77.0.3/24"), netip.MustParsePrefix("10.77.0.4/24"),
+		netip.MustParsePrefix("10.77.0.5/24"), netip.MustParsePrefix("10.77.0.6/24"),
+	}
 )
 
 // busyPoll is what Latency has: longer than a round trip on this wire.
@@ -71,7 +77,7 @@ type plain struct{ gstack.LinkEndpoint }
 // stackBoth makes two stacks and a wire in memory.
 func stackBoth(Config) (load.Ends, func(), error) {
 	a, b := link.NewPipe(link.PipeConfig{MTU: MTU, GSOMaxSize: link.MaxGSOSize})
-	far, closeFar, err := newHost(stack.NIC{Link: b, Addrs: []netip.Prefix{FarAddr}})
+	far, closeFar, err := newHost(stack.NIC{Link: b, Addrs: FarAddrs})
 	if err != nil {
 		a.Close()
 		return load.Ends{}, nil, err
@@ -81,7 +87,7 @@ func stackBoth(Config) (load.Ends, func(), error) {
 		closeFar()
 		return load.Ends{}, nil, err
 	}
-	return load.Ends{Near: near, Far: far, At: FarAddr.Addr()}, func() { closeNear(); closeFar() }, nil
+	return load.Ends{Near: near, Far: far, At: netip.IPv4Unspecified()}, func() { closeNear(); closeFar() }, nil
 }
 
 func newHost(nic stack.NIC) (host, func(), error) {

@@ -1,6 +1,9 @@
 package load
 
-import "net/netip"
+import (
+	"net/netip"
+	"time"
+)
 
 // Kind is a kind of traffic. Its first byte is what near says on a connection.
 type Kind string
@@ -40,4 +43,23 @@ type Job struct {
 	Size  int            `json:"size,omitempty"`  // bytes of a datagram's payload, at least 3
 	TCP   netip.AddrPort `json:"tcp"`             // far's addresses, as near sees them
 	UDP   netip.AddrPort `json:"udp"`
+
+	// Spread is how many connections of Idle go to one address of far's. Those after them go to the next address, and so
+	// on: more of them than there are ports to connect from. Zero is all of them.
+	Spread int `json:"spread,omitempty"`
+}
+
+// target is where a connection goes, of those that are counted from 0.
+func (j Job) target(k int) netip.AddrPort {
+	to := j.TCP.Addr()
+	for ; j.Spread > 0 && k >= j.Spread; k -= j.Spread {
+		to = to.Next()
+	}
+	return netip.AddrPortFrom(to, j.TCP.Port())
+}
+
+// Patience is how long the connections of a job may take to stand.
+func (j Job) Patience() time.Duration {
+	const all, each = 20 * time.Second, time.Millisecond
+	return all + time.Duration(j.Conns)*each
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"net/netip"
 	"sync"
 	"time"
 )
@@ -107,8 +108,8 @@ func (n *Near) work(f func() error) {
 }
 
 // dial makes a connection and tells far what to do with it.
-func (n *Near) dial(ctx context.Context, job Job, kind byte) (net.Conn, error) {
-	c, err := n.network.DialTCP(ctx, job.TCP)
+func (n *Near) dial(ctx context.Context, to netip.AddrPort, kind byte) (net.Conn, error) {
+	c, err := n.network.DialTCP(ctx, to)
 	if err != nil {
 		return nil, err
 	}
@@ -125,7 +126,7 @@ func (n *Near) stream(kind byte, use func(net.Conn) error) func(context.Context,
 	return func(ctx context.Context, job Job) error {
 		conns := make([]net.Conn, job.Conns)
 		for i := range conns {
-			c, err := n.dial(ctx, job, kind)
+			c, err := n.dial(ctx, job.TCP, kind)
 			if err != nil {
 				return err
 			}
@@ -206,7 +207,7 @@ func (n *Near) idleConns(ctx context.Context, job Job) error {
 	for i := range dialers {
 		dialing.Go(func() {
 			for k := i; k < job.Conns && errs[i] == nil; k += dialers {
-				_, errs[i] = n.dial(ctx, job, park)
+				_, errs[i] = n.dial(ctx, job.target(k), park)
 			}
 		})
 	}

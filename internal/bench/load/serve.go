@@ -57,9 +57,6 @@ type Reply struct {
 	Connection Connection    `json:"connection,omitzero"`
 }
 
-// startPatience bounds the making of connections.
-const startPatience = 20 * time.Second
-
 // Serve answers until r ends, then closes both ends. The first Reply, without an Ask, says that they stand.
 func Serve(r io.Reader, w io.Writer, ends Ends) error {
 	s := &server{Ends: ends, begun: time.Now()}
@@ -118,7 +115,7 @@ func (s *server) answer(ask Ask) Reply {
 	if ask.Start != nil {
 		err := errors.New("there is no near end")
 		if s.near != nil {
-			ctx, cancel := context.WithTimeout(context.Background(), startPatience)
+			ctx, cancel := context.WithTimeout(context.Background(), ask.Start.Patience())
 			defer cancel()
 			err = s.near.Start(ctx, *ask.Start)
 		}

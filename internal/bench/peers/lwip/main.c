@@ -11,8 +11,8 @@
 
 #include "near.h"
 
-/* Of package load: how long connections may take to stand, in ns. */
-static const uint64_t start_patience = 20000000000ull;
+/* Job.Patience of package load: how long connections may take to stand, in ns. */
+static const uint64_t patience = 20000000000ull, patience_each = 1000000;
 
 static const struct loads *loads;
 static uint64_t begun;
@@ -119,7 +119,7 @@ static void answer(const char *line)
 	if (wrong || (wrong = loads->start(&j)))
 		refuse(wrong);
 	else
-		answer_until = now() + start_patience;
+		answer_until = now() + patience + j.conns * patience_each;
 }
 
 /* answer_job answers for a job when its connections stand, or when they do not come to. */
@@ -159,11 +159,11 @@ static bool turn(void)
 {
 	enum { CHECK = 10 }; /* ms, between looks at connections that are to stand */
 	struct pollfd ready[] = {{STDIN_FILENO, POLLIN, 0}, {DESCRIPTOR, POLLIN, 0}};
-	int patience = loads->step ? loads->patience() : -1;
+	int timeout = loads->step ? loads->patience() : -1;
 	bool more = true;
-	if (answer_until && (patience < 0 || patience > CHECK))
-		patience = CHECK;
-	poll(ready, loads->step ? 2 : 1, patience);
+	if (answer_until && (timeout < 0 || timeout > CHECK))
+		timeout = CHECK;
+	poll(ready, loads->step ? 2 : 1, timeout);
 	if (loads->step)
 		LOCK_TCPIP_CORE();
 	if (ready[0].revents)
