@@ -48,8 +48,10 @@ type Endpoint struct {
 	device   Device
 	features uint64
 	queues   int
+	writers  []writer // one for each queue
 	framing  framing
 	busyPoll time.Duration
+	patience time.Duration // closePatience
 
 	vouch  atomic.Bool  // the packets being delivered need no verification
 	turn   sync.RWMutex // with several queues: read to deliver with vouch, which is set; written to deliver without
@@ -59,9 +61,11 @@ type Endpoint struct {
 	done    chan struct{} // closed by Close
 	readers sync.WaitGroup
 
-	mu      sync.Mutex // guards the two below
+	mu      sync.Mutex // guards those below
 	started bool       // the readers run, or ran
 	closed  bool
+	writing int           // writers' goroutines
+	written chan struct{} // closed when closed is set and writing is 0
 }
 
 // New returns a link over a device of IP packets. It owns the device from here
@@ -99,8 +103,13 @@ func (e *Endpoint) init(cfg Config, f framing) error {
 	}
 	e.device, e.features = cfg.Device, cfg.Device.Features()
 	e.queues, e.framing, e.busyPoll = cfg.Queues, f, cfg.BusyPoll
+	e.patience = closePatience
 	e.vouch.Store(cfg.Queues > 1)
-	e.done = make(chan struct{})
+	e.done, e.written = make(chan struct{}), make(chan struct{})
+	e.writers = make([]writer, cfg.Queues)
+	for q := range e.writers {
+		e.writers[q].init(e, q)
+	}
 	e.faults.changed = make(chan struct{}, 1)
 	e.SetMTU(cfg.MTU)
 	return nil
@@ -146,19 +155,32 @@ func (e *Endpoint) GSOMaxSize() uint32 { return MaxGSOSize }
 func (e *Endpoint) SupportedGSO() stack.SupportedGSO { return stack.HostGSOSupported }
 
 // Close closes the device and ends the readers. Packets that are sent or
-// arrive from now on are dropped. It does not wait for the readers: Wait does.
+// arrive from now on are dropped; those that wait to be written are given a
+// moment. It does not wait for the readers: Wait does.
 func (e *Endpoint) Close() {
+	if !e.markClosed() {
+		return
+	}
+	e.finishWriting()
+	if err := e.device.Close(); err != nil && !errors.Is(err, os.ErrClosed) {
+		e.faults.set(&e.faults.read, err)
+	}
+}
+
+// markClosed reports whether this is the first call of Close.
+func (e *Endpoint) markClosed() bool {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	if e.closed {
-		return
+		return false
 	}
 	e.closed = true
 	e.attach(nil)
 	close(e.done)
-	if err := e.device.Close(); err != nil && !errors.Is(err, os.ErrClosed) {
-		e.faults.set(&e.faults.read, err)
+	if e.writing == 0 {
+		close(e.written)
 	}
+	return true
 }
 
 func (e *Endpoint) isClosed() bool {
@@ -170,9 +192,14 @@ func (e *Endpoint) isClosed() bool {
 	}
 }
 
-// Wait joins the readers. It blocks until Close has been called, unless
-// nothing was ever attached.
-func (e *Endpoint) Wait() { e.readers.Wait() }
+// Wait joins the readers and who writes. It blocks until Close has been called,
+// unless nothing was ever attached.
+func (e *Endpoint) Wait() {
+	e.readers.Wait()
+	if e.isClosed() {
+		<-e.written
+	}
+}
 
 // A framing is how packets lie in the frames of a device.
 type framing interface {

@@ -97,26 +97,25 @@ func (b *batch) flatten(pkt *stack.PacketBuffer, from int) {
 	b.pieces = append(b.pieces, b.flat[at:])
 }
 
-// WritePackets implements stack.LinkEndpoint. The packets have been written to
-// the device when it returns. Packets that the device refuses are dropped and
-// counted, as by any wire, and see Err.
+// WritePackets implements stack.LinkEndpoint. Packets of bulk are written to the
+// device by another goroutine, and others when it returns unless they found that
+// one at work; writer.go says how. It waits only while there is no room for
+// them. Packets that the device refuses are dropped and counted, as by any wire,
+// and see Err.
 func (e *Endpoint) WritePackets(pkts stack.PacketBufferList) (int, tcpip.Error) {
-	b := batches.Get().(*batch)
-	defer func() { b.reset(); batches.Put(b) }()
-	queue := 0
-	for _, pkt := range pkts.AsSlice() {
-		if q := int(pkt.Hash % uint32(e.queues)); q != queue {
-			e.flush(b, queue)
-			queue = q
+	for list := pkts.AsSlice(); len(list) > 0; {
+		queue, n := e.queueOf(list[0]), 1
+		for n < len(list) && e.queueOf(list[n]) == queue {
+			n++
 		}
-		e.gather(b, pkt, queue)
-		if len(b.packets) >= writeBatch {
-			e.flush(b, queue)
-		}
+		e.writers[queue].send(list[:n])
+		list = list[n:]
 	}
-	e.flush(b, queue)
 	return pkts.Len(), nil
 }
+
+// queueOf is where packets of a connection go, all of them.
+func (e *Endpoint) queueOf(pkt *stack.PacketBuffer) int { return int(pkt.Hash % uint32(e.queues)) }
 
 // gather puts a packet into the batch in the form that the device takes.
 func (e *Endpoint) gather(b *batch, pkt *stack.PacketBuffer, queue int) {

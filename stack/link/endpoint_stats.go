@@ -29,6 +29,7 @@ type Stats struct {
 	TxOffloaded uint64 // of TxPackets, large ones that the device cuts
 	TxSegments  uint64 // of TxPackets, those cut here
 	TxErrors    uint64 // refused by the device
+	TxHandedOn  uint64 // packets that their sender left to another goroutine to write
 
 	ReadErrors uint64 // failed reads, not packets
 
@@ -58,6 +59,7 @@ type counters struct {
 	rxBytes, coalesced, vouched, split atomic.Uint64
 	tx, txBytes, offloaded, segments   atomic.Uint64
 	txErrors, readErrors, merged       atomic.Uint64
+	queued                             atomic.Uint64
 	polls, pollHits                    atomic.Uint64
 }
 
@@ -85,6 +87,7 @@ func (e *Endpoint) Stats() Stats {
 		TxOffloaded:     c.offloaded.Load(),
 		TxSegments:      c.segments.Load(),
 		TxErrors:        c.txErrors.Load(),
+		TxHandedOn:      c.queued.Load(),
 		ReadErrors:      c.readErrors.Load(),
 		Polls:           c.polls.Load(),
 		PollHits:        c.pollHits.Load(),
