@@ -33,6 +33,11 @@ type Config struct {
 	// documented there.
 	TCP TCP
 
+	// Ports are those that connect(2), and bind(2) to port 0, choose from. Zero is
+	// 32768 to 60999, as on Linux (net.ipv4.ip_local_port_range). IP_LOCAL_PORT_RANGE
+	// narrows them for one socket.
+	Ports PortRange
+
 	// Forwarding routes packets between NICs. The zero value is a host, which
 	// does not.
 	Forwarding Forwarding
@@ -41,6 +46,13 @@ type Config struct {
 	// gVisor's faketime.ManualClock.
 	Clock tcpip.Clock
 }
+
+// PortRange is a range of ports with both its ends, from 1 on.
+type PortRange struct{ First, Last uint16 }
+
+// defaultPorts is Linux's ip_local_port_range (ip(7)). gVisor's own default is
+// 16000 to 65535.
+var defaultPorts = PortRange{32768, 60999}
 
 // Forwarding says whether a stack passes on packets that are not for it.
 //
@@ -123,6 +135,10 @@ func (cfg Config) validate() (Config, error) {
 		nics[i] = n
 	}
 	cfg.NICs = nics
+	setDefault(&cfg.Ports, defaultPorts)
+	if p := cfg.Ports; p.First == 0 || p.First > p.Last {
+		return cfg, fmt.Errorf("stack: Ports from %d to %d are no range", p.First, p.Last)
+	}
 	var err error
 	cfg.TCP, err = cfg.TCP.withDefaults()
 	return cfg, err

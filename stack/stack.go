@@ -85,6 +85,9 @@ func New(cfg Config) (_ *Stack, err error) {
 	if err := cfg.TCP.apply(s.gv); err != nil {
 		return nil, err
 	}
+	if err := s.gv.SetPortRange(cfg.Ports.First, cfg.Ports.Last); err != nil {
+		return nil, fmt.Errorf("stack: setting the port range: %v", err)
+	}
 	if err := setBuffers(s.gv); err != nil {
 		return nil, err
 	}

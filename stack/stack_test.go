@@ -202,6 +202,15 @@ func TestNewRefusesAndClosesLinks(t *testing.T) {
 		{"tiny buffer", func(l *closeCounter) stack.Config {
 			return stack.Config{NICs: []stack.NIC{{Link: l}}, TCP: stack.TCP{MaxSendBuffer: 1}}
 		}, "less than 4096"},
+		{"unknown reuse", func(l *closeCounter) stack.Config {
+			return stack.Config{NICs: []stack.NIC{{Link: l}}, TCP: stack.TCP{TimeWaitReuse: 4}}
+		}, "TimeWaitReuse 4"},
+		{"ports in reverse", func(l *closeCounter) stack.Config {
+			return stack.Config{NICs: []stack.NIC{{Link: l}}, Ports: stack.PortRange{First: 2, Last: 1}}
+		}, "from 2 to 1"},
+		{"ports from 0", func(l *closeCounter) stack.Config {
+			return stack.Config{NICs: []stack.NIC{{Link: l}}, Ports: stack.PortRange{Last: 1}}
+		}, "from 0 to 1"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			l := newLink()

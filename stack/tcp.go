@@ -39,6 +39,38 @@ type TCP struct {
 	// TimeWait is how long a closed connection stays in TIME_WAIT. Zero is
 	// 60 s, as on Linux (TCP_TIMEWAIT_LEN).
 	TimeWait time.Duration
+
+	// TimeWaitReuse says which connections may take the port of one that is in
+	// TIME_WAIT. Zero is ReuseAll.
+	TimeWaitReuse TimeWaitReuse
+}
+
+// TimeWaitReuse says whether connect(2) may end the TIME_WAIT of a connection to the
+// same address and port, whose port it takes, before TCP.TimeWait is over. It
+// does so once a second has passed since the peer was heard of last, so that
+// timestamps tell the two connections' segments apart (RFC 7323, section 5); the
+// initial sequence number is above the former one's in any case (RFC 6528, and RFC
+// 1122 section 4.2.2.13). Netstack does not ask whether the peer has timestamps, as
+// Linux does: with one that has none it does not wait for the second.
+//
+// Without it a host that closes first can make as many connections to one address
+// and port as there are ports (Config.Ports) in a minute: 470 a second.
+//
+// The peer's connects to a listener of ours are not concerned: a SYN that is
+// beyond the former connection's data ends its TIME_WAIT in any case.
+type TimeWaitReuse int
+
+const (
+	ReuseAll      TimeWaitReuse = iota + 1 // any connection: Linux's net.ipv4.tcp_tw_reuse = 1
+	ReuseLoopback                          // between loopback addresses alone: 2, Linux's default
+	ReuseNone                              // none: 0
+)
+
+// timeWaitReuse are netstack's names for these.
+var timeWaitReuse = map[TimeWaitReuse]tcpip.TCPTimeWaitReuseOption{
+	ReuseAll:      tcpip.TCPTimeWaitReuseGlobal,
+	ReuseLoopback: tcpip.TCPTimeWaitReuseLoopbackOnly,
+	ReuseNone:     tcpip.TCPTimeWaitReuseDisabled,
 }
 
 // LossRecovery is a way to find lost segments.
@@ -89,13 +121,6 @@ const (
 	DefaultMaxSendBuffer = 8 << 20
 )
 
-// Ports that connect and bind(port 0) choose from: Linux's
-// ip_local_port_range (ip(7)). gVisor's own default is 16000 to 65535.
-const (
-	firstEphemeralPort = 32768
-	lastEphemeralPort  = 60999
-)
-
 const (
 	minBuffer       = tcp.MinBufferSize
 	defaultTimeWait = tcp.DefaultTCPTimeWaitTimeout
@@ -111,6 +136,7 @@ func (c TCP) withDefaults() (TCP, error) {
 	setDefault(&c.MaxReceiveBuffer, DefaultMaxReceiveBuffer)
 	setDefault(&c.MaxSendBuffer, DefaultMaxSendBuffer)
 	setDefault(&c.TimeWait, defaultTimeWait)
+	setDefault(&c.TimeWaitReuse, ReuseAll)
 	switch {
 	case c.LossRecovery != RecoverySACK && c.LossRecovery != RecoveryRACK:
 		return c, fmt.Errorf("stack: TCP.LossRecovery %d is not RecoverySACK or RecoveryRACK", c.LossRecovery)
@@ -126,6 +152,9 @@ func (c TCP) withDefaults() (TCP, error) {
 		return c, fmt.Errorf("stack: a TCP buffer of less than %d bytes", minBuffer)
 	case c.TimeWait < 0:
 		return c, fmt.Errorf("stack: TCP.TimeWait %v is negative", c.TimeWait)
+	}
+	if _, ok := timeWaitReuse[c.TimeWaitReuse]; !ok {
+		return c, fmt.Errorf("stack: TCP.TimeWaitReuse %d is not ReuseAll, ReuseLoopback or ReuseNone", c.TimeWaitReuse)
 	}
 	return c, nil
 }
@@ -164,7 +193,7 @@ func (c TCP) apply(s *stack.Stack) error {
 	moderate := tcpip.TCPModerateReceiveBufferOption(true)
 	minRTO, maxRTO := tcpip.TCPMinRTOOption(c.MinRTO), tcpip.TCPMaxRTOOption(c.MaxRTO)
 	retries := c.retries()
-	timeWait := tcpip.TCPTimeWaitTimeoutOption(c.TimeWait)
+	timeWait, reuse := tcpip.TCPTimeWaitTimeoutOption(c.TimeWait), timeWaitReuse[c.TimeWaitReuse]
 	receive := tcpip.TCPReceiveBufferSizeRangeOption{
 		Min: minBuffer, Default: min(tcp.DefaultReceiveBufferSize, c.MaxReceiveBuffer), Max: c.MaxReceiveBuffer,
 	}
@@ -172,14 +201,11 @@ func (c TCP) apply(s *stack.Stack) error {
 		Min: minBuffer, Default: min(tcp.DefaultSendBufferSize, c.MaxSendBuffer), Max: c.MaxSendBuffer,
 	}
 	for _, opt := range []tcpip.SettableTransportProtocolOption{
-		&sack, &recovery, &congestion, &moderate, &minRTO, &maxRTO, &retries, &timeWait, &receive, &send,
+		&sack, &recovery, &congestion, &moderate, &minRTO, &maxRTO, &retries, &timeWait, &reuse, &receive, &send,
 	} {
 		if err := s.SetTransportProtocolOption(tcp.ProtocolNumber, opt); err != nil {
 			return fmt.Errorf("stack: setting %T: %v", opt, err)
 		}
-	}
-	if err := s.SetPortRange(firstEphemeralPort, lastEphemeralPort); err != nil {
-		return fmt.Errorf("stack: setting the port range: %v", err)
 	}
 	return nil
 }
