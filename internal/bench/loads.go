@@ -53,14 +53,14 @@ var (
 	cost     = Metric{"cpu", "CPU s/GB", Less}
 	median   = Metric{"p50", "µs", Less}
 	tail     = Metric{"p99", "µs", Less}
-	perTrip  = Metric{"cpu", "CPU µs each", Less}
+	perEach  = Metric{"cpu", "CPU µs each", Less} // round trip, connection, datagram that arrived
 	perSec   = Metric{"rate", "/s", More}
 	packets  = Metric{"rate", "packets/s", More}
 	lost     = Metric{"lost", "% lost", Less}
 	perConn  = Metric{"bytes", "B each", Less}
 	bulk     = []Metric{rate, cost}
-	trips    = []Metric{median, tail, perTrip}
-	datagram = []Metric{packets, lost}
+	trips    = []Metric{median, tail, perEach}
+	datagram = []Metric{packets, lost, perEach}
 )
 
 // How many connections are idle at once.
@@ -83,7 +83,7 @@ var loads = []Load{
 	{"rtt-awake", "rtt", "one-byte round trip, processors awake", trips, load.Job{Kind: load.RoundTrip}, awake},
 	{"rtt-pinned", "rtt", "one-byte round trip, processors awake, each end pinned to one", trips, load.Job{Kind: load.RoundTrip}, pinned},
 	{"rtt-idle", "rtt", "one-byte round trip, idle machine", trips, load.Job{Kind: load.RoundTrip}, asIs},
-	{"connect", "connect", "connect, request, close; 16 at once", []Metric{perSec, tail, perTrip}, load.Job{Kind: load.Connect, Conns: 16}, asIs},
+	{"connect", "connect", "connect, request, close; 16 at once", []Metric{perSec, tail, perEach}, load.Job{Kind: load.Connect, Conns: 16}, asIs},
 	{"udp64-out", "udp", "UDP, 64 B, out", datagram, load.Job{Kind: load.PacketsOut, Size: 64}, asIs},
 	{"udp64-in", "udp", "UDP, 64 B, in", datagram, load.Job{Kind: load.PacketsIn, Size: 64}, asIs},
 	{"udp1400-out", "udp", "UDP, 1,400 B, out", datagram, load.Job{Kind: load.PacketsOut, Size: 1400}, asIs},

@@ -225,7 +225,9 @@ func values(l Load, s *Seen) (map[string]float64, error) {
 		return nil, errors.New("nothing arrived")
 	}
 	gone := max(s.Sent-s.Received, 0)
-	return map[string]float64{"rate": s.Received / s.Seconds, "lost": 100 * gone / max(s.Sent, 1)}, nil
+	return map[string]float64{
+		"rate": s.Received / s.Seconds, "lost": 100 * gone / max(s.Sent, 1), "cpu": cpu * 1e6 / s.Received,
+	}, nil
 }
 
 // rounded keeps six digits: more would be noise, and files would be long.

@@ -28,6 +28,7 @@ type section struct {
 // sections arranges the report: loads in their order, and wires in theirs.
 func (r *Report) sections() (list []section) {
 	for _, l := range loads {
+		l.Metrics = r.metrics(l)
 		s := section{load: l}
 		for _, w := range Wires() {
 			if one, ok := r.row(l, w); ok {
@@ -36,6 +37,17 @@ func (r *Report) sections() (list []section) {
 		}
 		if len(s.rows) > 0 {
 			list = append(list, s)
+		}
+	}
+	return list
+}
+
+// metrics returns those of a load, without the ones that an earlier program did not measure.
+func (r *Report) metrics(l Load) (list []Metric) {
+	for i, m := range l.Metrics {
+		measured := func(s Sample) bool { _, ok := s.Values[m.Name]; return ok && s.Load == l.Name }
+		if i == 0 || slices.ContainsFunc(r.Samples, measured) {
+			list = append(list, m)
 		}
 	}
 	return list
