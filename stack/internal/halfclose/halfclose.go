@@ -19,6 +19,10 @@
 // 9293 section 3.10.7.4 has receivers make an exception; neither Linux nor
 // netstack does). Linux sends them with a number inside (tcp_acceptable_seq).
 //
+// Two more faults of netstack are made up for in what is handed up to it: losses
+// that it sees and does not take for such until its timer fires (early.go), and
+// connections that a listener short of places comes never to make (opening.go).
+//
 // # How it works
 //
 // It follows, for each connection, how far the stream has arrived and which
@@ -68,6 +72,8 @@ type Link struct {
 	table [buckets][ways]atomic.Pointer[stream]
 	clock atomic.Uint32 // connections opened so far
 	added atomic.Uint64
+	early atomic.Uint64
+	bare  atomic.Uint64
 
 	made    time.Time
 	offers  offers
@@ -180,18 +186,23 @@ func (l *Link) complete(pkt *stack.PacketBuffer) *stack.PacketBuffer {
 		return nil
 	case seg.flags&header.TCPFlagSyn != 0: // another life of the same address and port
 		// With ACK it answers the peer's SYN, and repeats its offer of SACK.
-		agreed := seg.flags&header.TCPFlagAck != 0 && hasOption(seg.options, header.TCPOptionSACKPermitted)
-		l.open(&stream{key: seg.key, next: seg.ack, agreed: agreed, shake: l.asked(seg)})
+		answers := seg.flags&header.TCPFlagAck != 0
+		agreed := answers && hasOption(seg.options, header.TCPOptionSACKPermitted)
+		l.open(&stream{
+			key: seg.key, next: seg.ack, sent: seg.seq.Add(1), agreed: agreed, shake: l.asked(seg),
+			opening: answers && !agreed, begins: seg.ack,
+		})
 		return nil
 	}
 	s := l.stream(seg.key)
 	if s == nil {
 		return nil
 	}
-	blocks, n := s.acknowledge(seg.ack)
 	if seg.payload > 0 {
+		s.send(seg.ack, seg.seq.Add(seg.payload), segmentSize(&seg, pkt))
 		return nil
 	}
+	blocks, n := s.acknowledge(seg.ack)
 	var option []byte
 	if n > 0 && !hasOption(seg.options, header.TCPOptionSACK) {
 		option = sackOption(pkt, blocks[:n])
@@ -214,7 +225,7 @@ func (l *Link) DeliverNetworkPacket(protocol tcpip.NetworkProtocolNumber, pkt *s
 	if seg, ok := receivedSegment(protocol, pkt); ok {
 		l.watchReceived(&seg, pkt)
 		if s := l.stream(seg.key); s != nil {
-			l.note(s, seg, pkt)
+			l.note(s, &seg, pkt)
 		}
 		if seg.flags&(header.TCPFlagSyn|header.TCPFlagAck) == header.TCPFlagSyn {
 			l.offers.note(l.seed, &seg)
@@ -223,33 +234,35 @@ func (l *Link) DeliverNetworkPacket(protocol tcpip.NetworkProtocolNumber, pkt *s
 	l.nestedLink.DeliverNetworkPacket(protocol, pkt)
 }
 
-// note takes in what a received segment says about its connection.
-func (l *Link) note(s *stream, seg segment, pkt *stack.PacketBuffer) {
+// note takes in what a received segment says about its connection, and hands up
+// what is to go before it.
+func (l *Link) note(s *stream, seg *segment, pkt *stack.PacketBuffer) {
 	if seg.flags&header.TCPFlagSyn != 0 {
 		if seg.flags&header.TCPFlagAck != 0 && l.intact(seg, pkt) {
 			s.answered(seg, l.micros())
 		}
 		return
 	}
+	h := s.hear(seg)
 	switch {
-	case seg.window != 0:
-		if s.opened() {
-			s.replied(l.micros())
-		}
-	case l.intact(seg, pkt):
+	case h.first:
+		s.replied(l.micros())
+	case seg.window == 0 && l.intact(seg, pkt):
 		s.closed(seg.ack)
 	}
-	if seg.payload == 0 {
-		return
+	if h.strange && l.intact(seg, pkt) {
+		s.receive(seg.seq, seg.seq.Add(seg.payload))
 	}
-	end := seg.seq.Add(seg.payload)
-	if !s.follow(seg.seq, end) && l.intact(seg, pkt) {
-		s.receive(seg.seq, end)
+	switch {
+	case h.opening:
+		l.deliverBare(seg, h.begins, pkt)
+	case h.flight > 0 && seg.payload == 0 && seg.flags&^header.TCPFlagPsh == header.TCPFlagAck:
+		l.deliverParts(seg, &h, pkt)
 	}
 }
 
 // intact reports whether a received segment is as it was sent: the link below
 // vouches for it, or its checksum does.
-func (l *Link) intact(seg segment, pkt *stack.PacketBuffer) bool {
+func (l *Link) intact(seg *segment, pkt *stack.PacketBuffer) bool {
 	return l.lower.Capabilities()&stack.CapabilityRXChecksumOffload != 0 || seg.checksumValid(pkt)
 }

@@ -305,26 +305,6 @@ func TestLinkTakesNoOffence(t *testing.T) {
 	})
 }
 
-func FuzzReceive(f *testing.F) {
-	four := newBench(f, header.IPv4ProtocolNumber)
-	fields := header.TCPFields{SrcPort: 80, DstPort: 1000, SeqNum: 120, Flags: header.TCPFlagAck}
-	tcp := four.tcp(peer4, us4, fields, timestamp, []byte("x"))
-	f.Add(uint32(header.IPv4ProtocolNumber), slices.Concat(four.ip(peer4, us4, len(tcp)+1), []byte(tcp), []byte("x")))
-	six := newBench(f, header.IPv6ProtocolNumber)
-	tcp = six.tcp(peer6, us6, fields, timestamp, []byte("x"))
-	f.Add(uint32(header.IPv6ProtocolNumber), slices.Concat(six.ip(peer6, us6, len(tcp)+1), []byte(tcp), []byte("x")))
-	f.Fuzz(func(t *testing.T, protocol uint32, data []byte) {
-		b := newBench(t, tcpip.NetworkProtocolNumber(protocol))
-		if protocol == uint32(header.IPv4ProtocolNumber) || protocol == uint32(header.IPv6ProtocolNumber) {
-			b.send(synACK, 100, offer, nil)
-			b.receiveBytes(data)
-			b.blocks(b.send(header.TCPFlagAck, 100, timestamp, nil))
-			return
-		}
-		b.receiveBytes(data)
-	})
-}
-
 // BenchmarkLink is the price of the Link on a transfer without loss, for a
 // segment and its acknowledgement.
 func BenchmarkLink(b *testing.B) {

@@ -21,6 +21,14 @@ type segment struct {
 	length   int         // bytes of TCP header and payload
 }
 
+// protocol is that of the IP header.
+func (s *segment) protocol() tcpip.NetworkProtocolNumber {
+	if s.key.local.Len() == header.IPv6AddressSize {
+		return header.IPv6ProtocolNumber
+	}
+	return header.IPv4ProtocolNumber
+}
+
 // sentSegment reads a segment that our stack sends. It reports false for
 // whatever is not one, forwarded packets among them.
 func sentSegment(pkt *stack.PacketBuffer) (segment, bool) {
@@ -98,30 +106,42 @@ func receivedSegment(protocol tcpip.NetworkProtocolNumber, pkt *stack.PacketBuff
 }
 
 // checksumValid verifies the checksum of a received segment.
-func (s segment) checksumValid(pkt *stack.PacketBuffer) bool {
+func (s *segment) checksumValid(pkt *stack.PacketBuffer) bool {
 	sum := header.PseudoHeaderChecksum(header.TCPProtocolNumber, s.key.remote, s.key.local, uint16(s.length))
 	whole := pkt.Data().AsRange().SubRange(s.network).Capped(s.length).ToView()
 	defer whole.Release()
 	return checksum.Checksum(whole.AsSlice(), sum) == 0xffff
 }
 
+// segmentSize returns the bytes of data of each of the segments that a packet of
+// our stack becomes.
+func segmentSize(seg *segment, pkt *stack.PacketBuffer) seqnum.Size {
+	if size := seqnum.Size(pkt.GSOOptions.MSS); pkt.GSOOptions.Type != stack.GSONone && size > 0 {
+		return min(size, seg.payload)
+	}
+	return seg.payload
+}
+
 // hasOption looks for an option of the given kind.
-func hasOption(options []byte, want uint8) bool {
-	for len(options) > 0 {
-		switch kind := options[0]; {
+func hasOption(options []byte, want uint8) bool { return findOption(options, want) >= 0 }
+
+// findOption returns where an option of the given kind begins, or -1.
+func findOption(options []byte, want uint8) int {
+	for at := 0; at < len(options); {
+		switch kind := options[at]; {
 		case kind == want:
-			return true
+			return at
 		case kind == header.TCPOptionEOL:
-			return false
+			return -1
 		case kind == header.TCPOptionNOP:
-			options = options[1:]
-		case len(options) < 2 || int(options[1]) < 2 || int(options[1]) > len(options):
-			return false
+			at++
+		case len(options)-at < 2 || int(options[at+1]) < 2 || int(options[at+1]) > len(options)-at:
+			return -1
 		default:
-			options = options[options[1]:]
+			at += int(options[at+1])
 		}
 	}
-	return false
+	return -1
 }
 
 // sackOption returns the option that tells of the blocks, as far as there is room

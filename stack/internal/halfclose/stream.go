@@ -39,11 +39,17 @@ type stream struct {
 	shut   bool               // the peer's window is closed
 	wants  seqnum.Value       // the byte that the peer waits for, if it is
 	shake  shake
+
+	sent    seqnum.Value // the end of the data that we have sent, or more
+	size    seqnum.Size  // of our largest segment so far
+	window  uint16       // the peer's latest, not scaled
+	opening bool         // we have sent nothing since an answer to the peer's SYN without an offer of SACK
+	begins  seqnum.Value // the first byte of the peer, if so
 }
 
 // answered notes the peer's answer to our SYN: where its stream begins, and
 // whether it does SACK, which our SYN always offers.
-func (s *stream) answered(seg segment, now uint32) {
+func (s *stream) answered(seg *segment, now uint32) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.next, s.agreed = seg.seq.Add(1), hasOption(seg.options, header.TCPOptionSACKPermitted)
@@ -57,12 +63,47 @@ func (s *stream) replied(now uint32) {
 	s.shake.replied(now)
 }
 
-// follow notes a segment from start to end that closes no gap and opens none,
-// and reports whether it was one: the usual case. If a bit has flipped on its
-// way netstack will not take the segment, and we come to miss a gap.
-func (s *stream) follow(start, end seqnum.Value) bool {
+// heard is what a segment of the peer is about.
+type heard struct {
+	first   bool         // its window is open, and nothing has been heard of the peer before
+	strange bool         // its data closes a gap or opens one, or begins elsewhere
+	opening bool         // it has more than the answer to our answer, which our side may not have heard
+	begins  seqnum.Value // stream.begins, if so
+	changed bool         // its window is another than the last segment's
+	sent    seqnum.Value // stream.sent
+	flight  seqnum.Size  // bytes that we have sent behind what it acknowledges
+	size    seqnum.Size  // stream.size
+}
+
+// hear notes a segment that is no SYN. A window that opens ends the wait for it.
+// If a bit has flipped on its way netstack will not take it, and we come to miss a
+// gap.
+func (s *stream) hear(seg *segment) (h heard) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if seg.window != 0 {
+		s.shut = false
+		h.first = !s.shake.answered
+	}
+	h.changed = seg.window != s.window
+	s.window = seg.window
+	h.sent, h.size = s.sent, s.size
+	if seg.ack.LessThan(s.sent) {
+		h.flight = seg.ack.Size(s.sent)
+	}
+	if s.opening && (seg.payload > 0 || seg.flags&header.TCPFlagFin != 0) {
+		h.opening = seg.ack == s.shake.iss.Add(1) && !seg.seq.LessThan(s.begins)
+		h.begins = s.begins
+	}
+	if seg.payload > 0 {
+		h.strange = !s.follow(seg.seq, seg.seq.Add(seg.payload))
+	}
+	return h
+}
+
+// follow notes data from start to end that closes no gap and opens none, and
+// reports whether it was such: the usual case. The caller holds mu.
+func (s *stream) follow(start, end seqnum.Value) bool {
 	switch {
 	case end.LessThanEq(s.next):
 	case start.LessThanEq(s.next) && len(s.blocks) == 0:
@@ -71,6 +112,27 @@ func (s *stream) follow(start, end seqnum.Value) bool {
 		return false
 	}
 	return true
+}
+
+// send notes that our side has sent data, or sent it again, up to an end, in a
+// segment or in several of the given size, and acknowledged what it says.
+func (s *stream) send(ack, end seqnum.Value, size seqnum.Size) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.advance(ack)
+	if s.sent.LessThan(end) {
+		s.sent = end
+	}
+	s.size = max(s.size, size)
+}
+
+// advance notes that our side has acknowledged all before ack. The caller holds mu.
+func (s *stream) advance(ack seqnum.Value) {
+	s.opening = false
+	if s.next.LessThan(ack) {
+		s.next = ack
+		s.prune()
+	}
 }
 
 // receive notes a segment that arrived intact.
@@ -126,10 +188,7 @@ func (s *stream) prune() {
 func (s *stream) acknowledge(ack seqnum.Value) (latest [header.TCPMaxSACKBlocks]header.SACKBlock, n int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.next.LessThan(ack) {
-		s.next = ack
-		s.prune()
-	}
+	s.advance(ack)
 	if s.agreed {
 		n = copy(latest[:], s.blocks)
 	}
@@ -143,15 +202,6 @@ func (s *stream) closed(wants seqnum.Value) {
 	if !s.shut || s.wants.LessThan(wants) {
 		s.shut, s.wants = true, wants
 	}
-}
-
-// opened notes that the peer's window is open, and reports whether that is the
-// first that has been heard of the peer.
-func (s *stream) opened() (first bool) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.shut = false
-	return !s.shake.answered
 }
 
 // acceptable returns the sequence number that an acknowledgement without data

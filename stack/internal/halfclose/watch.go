@@ -84,7 +84,7 @@ func (l *Link) watchSent(seg *segment, pkt *stack.PacketBuffer) {
 // watchReceived tells the watcher, if there is one, of a segment of the peer.
 func (l *Link) watchReceived(seg *segment, pkt *stack.PacketBuffer) {
 	f := l.watches.of(seg.key)
-	if f == nil || !l.intact(*seg, pkt) {
+	if f == nil || !l.intact(seg, pkt) {
 		return
 	}
 	headers := seg.network + seg.length - int(seg.payload)

@@ -32,7 +32,7 @@ func TestShake(t *testing.T) {
 	} {
 		t.Run(c.name+", we ask", func(t *testing.T) {
 			s := &stream{key: watchKey, shake: l.asked(segment{key: watchKey, seq: 77, flags: header.TCPFlagSyn, options: c.own})}
-			s.answered(segment{seq: 5, options: c.peer}, l.micros()+1000)
+			s.answered(&segment{seq: 5, options: c.peer}, l.micros()+1000)
 			if h := s.shake; h.iss != 77 || h.peerScale != c.sends || h.ownScale != c.receives || !h.answered || h.rtt < 1000 {
 				t.Errorf("%+v, want scales %d and %d", h, c.sends, c.receives)
 			}
@@ -66,7 +66,7 @@ func TestHandshake(t *testing.T) {
 	for again := range 2 {
 		s := &stream{key: watchKey, shake: l.asked(syn)}
 		l.open(s)
-		s.answered(answer, l.micros()+1000)
+		s.answered(&answer, l.micros()+1000)
 		h := l.Handshake(id)
 		if !h.Seen || h.ISS != seqnum.Value(77) || h.SendScale != 9 || h.ReceiveScale != 7 {
 			t.Errorf("%+v", h)
