@@ -1,6 +1,6 @@
 # Every target is one line that you can type yourself; none of them holds anything else.
 
-.PHONY: test build fmt lint generate check race fuzz test-programs test-cpython test-gonet soak soak-stack soak-run bench bench-wires bench-run bench-layer bench-idle bench-names bench-udp bench-tcp
+.PHONY: test build fmt lint generate check race fuzz test-programs test-cpython test-gonet soak soak-stack soak-run bench bench-wires bench-run bench-layer bench-idle bench-names bench-udp bench-tcp bench-gc
 
 # These need only Go.
 test:     ; go test ./...
@@ -25,5 +25,6 @@ bench-run:  ; go run ./internal/benchtable -pkg ./supervise -reference api -roun
 bench-layer: ; go test -run '^$$' -bench 'TCP|UDP|Poller' -count 5 ./stack/sockets
 bench-idle:  ; go test -run '^$$' -bench IdleConnections -benchtime 100000x ./stack/sockets
 bench-udp:  ; go test -run '^$$' -bench BenchmarkUDP -benchtime 100000x -count 5 ./testnet
-bench-tcp:   ; go test -run '^$$' -bench TCP -benchtime 1x -timeout 30m ./testnet
+bench-tcp:   ; go test -run '^$$' -bench TCP -benchtime 1x -timeout 45m ./testnet
+bench-gc:    ; for g in 100 400 100 400 100 400; do GOGC=$$g go run ./cmd/userstack bench --wire tun --load connect,udp1400-out,udp1400-in --rounds 1 --time 300ms; done
 bench-names: ; go test -run '^$$' -bench . -count 5 ./dnsresolver

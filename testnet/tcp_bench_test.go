@@ -1,9 +1,13 @@
 package testnet_test
 
 import (
+	"fmt"
 	"io"
 	"net"
 	"runtime"
+	"slices"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -43,14 +47,15 @@ var tcpSettings = []struct {
 	name string
 	tcp  stack.TCP
 }{
-	{"reno", stack.TCP{CongestionControl: stack.Reno}},
 	{"cubic", stack.TCP{CongestionControl: stack.Cubic}},
+	{"reno", stack.TCP{CongestionControl: stack.Reno}},
 	{"rack", stack.TCP{LossRecovery: stack.RecoveryRACK}},
 	{"send=1MiB", stack.TCP{MaxSendBuffer: 1 << 20}},
 	{"send=8MiB", stack.TCP{MaxSendBuffer: 8 << 20}},
 	{"send=16MiB", stack.TCP{MaxSendBuffer: 16 << 20}},
 	{"receive=4MiB", stack.TCP{MaxReceiveBuffer: 4 << 20}},
 	{"minRTO=50ms", stack.TCP{MinRTO: 50 * time.Millisecond}},
+	{"minRTO=10ms", stack.TCP{MinRTO: 10 * time.Millisecond}},
 }
 
 // BenchmarkTCPSettings measures one connection for three seconds over each path with each setting, and reports the
@@ -76,21 +81,34 @@ func BenchmarkTCPSettings(b *testing.B) {
 	}
 }
 
-// BenchmarkTCPProcessors measures a transfer between stacks that were made with so many processors, which is how many
-// workers netstack's TCP has.
-func BenchmarkTCPProcessors(b *testing.B) {
-	for _, n := range []int{1, 2, 4} {
-		b.Run(map[int]string{1: "1", 2: "2", 4: "4"}[n], func(b *testing.B) {
-			var rates []float64
-			for b.Loop() {
-				was := runtime.GOMAXPROCS(n)
-				near, far := testnet.Pair(b)
-				runtime.GOMAXPROCS(was)
-				rates = append(rates, bulkFor(b, ours(near), ours(far), settled))
-			}
-			b.ReportMetric(0, "ns/op")
-			b.ReportMetric(median(rates), "Mbit/s")
-		})
+// workerRounds is how often each number of workers has its turn.
+const workerRounds = 7
+
+// BenchmarkTCPWorkers measures stacks whose TCP has so many workers, in turn: as many as runtime.GOMAXPROCS when the stack
+// is made.
+func BenchmarkTCPWorkers(b *testing.B) {
+	for _, wire := range wires {
+		if wire.name != "pipe" && wire.name != "tun" {
+			continue
+		}
+		for _, connections := range []int{1, 8} {
+			b.Run(fmt.Sprintf("%s/%d", wire.name, connections), func(b *testing.B) {
+				counts := []int{1, 2, 4}
+				rates := map[int][]float64{}
+				for range workerRounds * b.N {
+					for _, workers := range counts {
+						was := runtime.GOMAXPROCS(workers)
+						near, far := wire.up(b)
+						runtime.GOMAXPROCS(was)
+						rates[workers] = append(rates[workers], bulkFor(b, near, far, connections, time.Second/3))
+					}
+				}
+				b.ReportMetric(0, "ns/op")
+				for _, workers := range counts {
+					b.ReportMetric(median(rates[workers]), fmt.Sprintf("%d-Mbit/s", workers))
+				}
+			})
+		}
 	}
 }
 
@@ -108,29 +126,42 @@ func timedBulk(b *testing.B, tcp stack.TCP, cfg *link.ImpairConfig) float64 {
 		lasts = cycles
 	}
 	near, far := testnet.Pair(b, opts...)
-	return bulkFor(b, ours(near), ours(far), lasts)
+	return bulkFor(b, ours(near), ours(far), 1, lasts)
 }
 
-// bulkFor sends as fast as it goes for a while, and returns the speed in Mbit/s at which the bytes arrived.
-func bulkFor(b *testing.B, near, far side, d time.Duration) float64 {
-	from, to := connected(b, near, far)
-	stopped := make(chan struct{})
-	go func() {
-		defer close(stopped)
-		buf := make([]byte, chunk)
-		for {
-			if _, err := from.Write(buf); err != nil {
-				return
-			}
-		}
-	}()
-	start := time.Now()
-	to.SetReadDeadline(start.Add(d))
-	n, _ := io.Copy(struct{ io.Writer }{io.Discard}, struct{ io.Reader }{to}) // ends with the deadline
-	took := time.Since(start)
-	for _, c := range []net.Conn{to, from} {
-		c.Close()
+// bulkFor sends on so many connections as fast as it goes for a while, and returns the speed in Mbit/s at which the bytes
+// arrived.
+func bulkFor(b *testing.B, near, far side, connections int, d time.Duration) float64 {
+	var from, to []net.Conn
+	for range connections {
+		f, t := connected(b, near, far)
+		from, to = append(from, f), append(to, t)
 	}
-	<-stopped
-	return float64(n) * 8 / 1e6 / took.Seconds()
+	var senders, receivers sync.WaitGroup
+	for _, conn := range from {
+		senders.Go(func() {
+			buf := make([]byte, chunk)
+			for {
+				if _, err := conn.Write(buf); err != nil {
+					return
+				}
+			}
+		})
+	}
+	var bytes atomic.Int64
+	start := time.Now()
+	for _, conn := range to {
+		receivers.Go(func() {
+			conn.SetReadDeadline(start.Add(d))
+			n, _ := io.Copy(struct{ io.Writer }{io.Discard}, struct{ io.Reader }{conn}) // ends with the deadline
+			bytes.Add(n)
+		})
+	}
+	receivers.Wait()
+	took := time.Since(start)
+	for _, conn := range slices.Concat(to, from) {
+		conn.Close()
+	}
+	senders.Wait()
+	return float64(bytes.Load()) * 8 / 1e6 / took.Seconds()
 }
