@@ -201,7 +201,11 @@ func (w *Watch) Explain() Explanation {
 
 // judge fills in the shares and the verdicts.
 func (x *explainer) judge() {
-	x.e.Sending.Shares = shares(sendCauses[:], x.Sending.Time[:])
+	sent := sendCauses
+	if x.held() {
+		sent[flow.SendWorking] = CauseCongestion
+	}
+	x.e.Sending.Shares = shares(sent[:], x.Sending.Time[:])
 	causes := receiveCauses
 	if x.e.Processors.Busy() {
 		causes[flow.ReceiveWoken] = CauseProcessor

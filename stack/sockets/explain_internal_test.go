@@ -117,6 +117,12 @@ func TestSendingVerdicts(t *testing.T) {
 		{"black hole", evidence{send: sends(flow.SendRecovery), e: at(calm), wires: func(r *flow.Report) {
 			r.Sending.Stuck, r.Sending.StuckSize, r.Sending.Passed = 3, 1448, 500
 		}}, CauseMTU, "1,448 bytes of data vanish, sent 4 times, and packets with 500 arrive", "TCP_MAXSEG"},
+		{"congestion after needless retransmissions", evidence{send: sends(flow.SendCongestion), e: tcp(func(e *Explanation) {
+			e.Sending.Retransmitted, e.Sending.Spurious = 7, 5
+		})}, CauseCongestion, "5 of them needlessly", "MinRTO"},
+		{"held", evidence{send: sends(flow.SendWorking), e: at(calm)}, CauseCongestion, "netstack held back for 70 %", "none"},
+		{"held, and processors that are not known", evidence{send: sends(flow.SendWorking), e: at(Processors{Cores: 2})}, CauseProcessor, "", ""},
+		{"one processor of many", evidence{send: sends(flow.SendWorking), e: at(Processors{Cores: 64, Used: 0.3, Missed: 0.1})}, CauseProcessor, "", ""},
 		{"processor", evidence{send: sends(flow.SendWorking), e: path(1448, 1500, 1400)}, CauseOffload, "700 packets with 1,428 bytes", "offload"},
 		{"processor, with offload", evidence{send: sends(flow.SendWorking), e: path(1448, 1500, 65535), wires: func(r *flow.Report) {
 			r.Sending.Packets = 20

@@ -27,6 +27,10 @@ const (
 	// Packets with less data than this are small: an MTU of 1,280 bytes, the
 	// least of IPv6 (RFC 8200 section 5), has room for it with timestamps.
 	smallMSS = 1280 - 40 - 20 - timestampSize
+
+	// A sender that works wants a processor for this share of the time at least: it may wait for a lock, or for a peer on
+	// the same machine.
+	workShare = 0.5
 )
 
 // sending is the verdict on what we send.
@@ -76,6 +80,15 @@ func (x *explainer) queued() bool {
 func (x *explainer) standing() bool {
 	r := x.Sending.RTT
 	return r.Samples > 0 && r.Base > 0 && r.Min > r.Base+r.Base/4
+}
+
+// held reports whether netstack did not send although the windows had room, and was at no work either. It counts what it
+// has sent again twice, and goes on so when a recovery ends (SetPipe in snd.go), until nothing is in flight: then its
+// congestion window is fuller than the wire shows.
+func (x *explainer) held() bool {
+	p := x.e.Processors
+	wanted := (p.Used + p.Missed) * float64(x.Interval)
+	return p.Used > 0 && wanted < workShare*float64(x.Sending.Time[flow.SendWorking])
 }
 
 // closed reports whether the peer's window was closed for most of the time that
@@ -130,14 +143,14 @@ func (x *explainer) allows(window int) string {
 }
 
 func (x *explainer) retransmission() Verdict {
-	s := x.e.Sending
+	s := &x.e.Sending
 	v := Verdict{CauseRetransmission, fmt.Sprintf("losses held it up %s: %s of %s segments were sent again, after %s timeouts",
 		x.percent(CauseRetransmission), count(s.Retransmitted), count(s.Segments), count(s.Timeouts)),
 		"look for what loses packets on the path; a queue that is too short does, and so does a bad cable"}
 	switch {
-	case s.Spurious*2 > s.Retransmitted:
+	case s.needless():
 		v.Reason += fmt.Sprintf("; %s of them needlessly, as packets came late and were not lost", count(s.Spurious))
-		v.Remedy = "raise stack.TCP.MinRTO above the delays of the path; where packets overtake each other, use stack.RecoveryRACK"
+		v.Remedy = lateRemedy
 	case s.Spurious > 0:
 		v.Reason += fmt.Sprintf("; %s of them needlessly", count(s.Spurious))
 	case x.Sending.Stuck >= stuckTimes:
@@ -147,19 +160,31 @@ func (x *explainer) retransmission() Verdict {
 	return v
 }
 
+// needless reports whether most of what was sent again need not have been.
+func (s *Sending) needless() bool { return s.Spurious*2 > s.Retransmitted }
+
+const lateRemedy = "raise stack.TCP.MinRTO above the delays of the path; where packets overtake each other, use stack.RecoveryRACK"
+
 // congestion is the verdict when the congestion window is what was full.
 func (x *explainer) congestion() Verdict {
-	s := x.e.Sending
+	s := &x.e.Sending
 	if s.Retransmitted == 0 && x.standing() {
 		return x.pathRate()
 	}
 	v := Verdict{CauseCongestion, fmt.Sprintf("the congestion window of %s packets was full %s%s",
 		count(s.CongestionWindow), x.percent(CauseCongestion), x.allows(s.CongestionWindow*x.e.Path.MSS)),
 		"none: it grows as long as nothing is lost"}
+	if x.held() && x.Sending.Time[flow.SendWorking] > x.Sending.Time[flow.SendCongestion] {
+		v.Reason = fmt.Sprintf("netstack held back %s, while windows had room and processors time: after a recovery it takes more to be in flight than is",
+			x.percent(CauseCongestion))
+	}
 	if s.Retransmitted > 0 {
 		v.Reason += fmt.Sprintf("; losses keep it small: %s of %s segments were sent again, %s of them needlessly",
 			count(s.Retransmitted), count(s.Segments), count(s.Spurious))
 		v.Remedy = "look for what loses packets on the path, or is too slow for them"
+	}
+	if s.needless() {
+		v.Remedy = lateRemedy
 	}
 	return v
 }

@@ -373,6 +373,7 @@ func TestSpurious(t *testing.T) {
 				t.Errorf("%d retransmissions, %d of them not needed; want 1 and %d", r.Retransmitted, r.Spurious, c.want)
 			}
 			s.f.Restart()
+			c.tell(s, first, again) // of what was sent before this interval
 			if r := s.f.Report().Sending; r.Spurious != 0 || r.Retransmitted != 0 {
 				t.Errorf("another interval has %d and %d", r.Retransmitted, r.Spurious)
 			}

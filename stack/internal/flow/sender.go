@@ -196,7 +196,7 @@ func (s *sender) sample(told *Sample) { s.told = *told }
 func (s *sender) report() SendReport {
 	r := s.out
 	r.RTT, r.MSS = s.clock.rtt(), s.mss()
-	r.Spurious = s.recovery.spurious()
+	r.Spurious = min(s.recovery.spurious(), r.Retransmitted) // the others were sent before the interval
 	r.InFlight, r.Unsent = s.inFlight(), max(s.unsent(), 0)
 	r.Window, r.WindowSeen, r.Scaled = max(s.wnd, 0), s.wnd >= 0, s.scaled
 	r.Stuck, r.StuckSize, r.Passed = s.recovery.stuck, s.recovery.stuckSize, s.recovery.passed
