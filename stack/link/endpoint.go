@@ -37,6 +37,12 @@ type Config struct {
 	// A reader polls only after a wait that was short and between packets that
 	// are few: a stack that is idle or moves bulk does not. It needs a Device
 	// that is a Poller, and has no effect on others.
+	//
+	// A program that is for short round trips before all runs its Go code on one
+	// processor besides (runtime.GOMAXPROCS(1), or GOMAXPROCS=1 in its
+	// environment). Else each goroutine that a packet wakes wakes an idle thread
+	// too, which finds nothing to do. It costs the rate of several connections
+	// at once; docs/performance.md has figures.
 	BusyPoll time.Duration
 }
 
@@ -55,6 +61,7 @@ type Endpoint struct {
 
 	vouch  atomic.Bool  // the packets being delivered need no verification
 	turn   sync.RWMutex // with several queues: read to deliver with vouch, which is set; written to deliver without
+	acks   ackKeeper
 	stats  counters
 	faults faults
 

@@ -34,7 +34,11 @@ func (e *Endpoint) readAll(queue int) {
 			e.faults.clear(&e.faults.read)
 			pause = firstPause
 		}
+		question := n == 1 && e.expect(&b.frames[0], b.sizes[0])
 		e.receiveBatch(g, b.frames[:n], b.sizes[:n])
+		if question {
+			e.answer()
+		}
 		used := n
 		if g != nil && n == len(b.frames) && n < mergeBatch {
 			b.grow(n)

@@ -100,12 +100,17 @@ func (b *batch) flatten(pkt *stack.PacketBuffer, from int) {
 // WritePackets implements stack.LinkEndpoint. Packets of bulk are written to the
 // device by another goroutine, and others when it returns unless they found that
 // one at work; writer.go says how. It waits only while there is no room for
-// them. Packets that the device refuses are dropped and counted, as by any wire,
-// and see Err.
+// them. An acknowledgement may be kept for a moment; see endpoint_ack.go. Packets
+// that the device refuses are dropped and counted, as by any wire, and see Err.
 func (e *Endpoint) WritePackets(pkts stack.PacketBufferList) (int, tcpip.Error) {
 	for list := pkts.AsSlice(); len(list) > 0; {
+		waits := e.acks.waits.Load()
+		if waits && e.acks.keeps(list[0], &e.stats) {
+			list = list[1:]
+			continue
+		}
 		queue, n := e.queueOf(list[0]), 1
-		for n < len(list) && e.queueOf(list[n]) == queue {
+		for n < len(list) && !waits && e.queueOf(list[n]) == queue {
 			n++
 		}
 		e.writers[queue].send(list[:n])

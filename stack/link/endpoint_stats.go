@@ -30,6 +30,7 @@ type Stats struct {
 	TxSegments  uint64 // of TxPackets, those cut here
 	TxErrors    uint64 // refused by the device
 	TxHandedOn  uint64 // packets that their sender left to another goroutine to write
+	TxSpared    uint64 // acknowledgements not sent, as what followed acknowledged as much
 
 	ReadErrors uint64 // failed reads, not packets
 
@@ -59,7 +60,7 @@ type counters struct {
 	rxBytes, coalesced, vouched, split atomic.Uint64
 	tx, txBytes, offloaded, segments   atomic.Uint64
 	txErrors, readErrors, merged       atomic.Uint64
-	queued                             atomic.Uint64
+	queued, spared                     atomic.Uint64
 	polls, pollHits                    atomic.Uint64
 }
 
@@ -88,6 +89,7 @@ func (e *Endpoint) Stats() Stats {
 		TxSegments:      c.segments.Load(),
 		TxErrors:        c.txErrors.Load(),
 		TxHandedOn:      c.queued.Load(),
+		TxSpared:        c.spared.Load(),
 		ReadErrors:      c.readErrors.Load(),
 		Polls:           c.polls.Load(),
 		PollHits:        c.pollHits.Load(),
