@@ -36,6 +36,8 @@ type Stack struct {
 
 	closing chan struct{}
 	close   sync.Once
+
+	renoOnShortPaths, boundedOnShortPaths bool
 }
 
 var networkProtocols = []stack.NetworkProtocolFactory{
@@ -81,6 +83,7 @@ func New(cfg Config) (_ *Stack, err error) {
 		RawFactory:               raw.EndpointFactory{},
 		AllowPacketEndpointWrite: true,
 	})
+	s.renoOnShortPaths, s.boundedOnShortPaths = cfg.TCP.mixed, cfg.TCP.bounded
 	s.flows = udpflow.NewTable(s.gv)
 	if err := cfg.TCP.apply(s.gv); err != nil {
 		return nil, err
@@ -193,6 +196,19 @@ func (s *Stack) SegmentsUDP(nic tcpip.NICID) bool {
 	}
 	l, ok := s.links[i].(interface{ SegmentsUDP() bool })
 	return ok && l.SegmentsUDP()
+}
+
+// RenoOnShortPaths reports that TCP.CongestionControl leaves the choice to the
+// path, which package sockets makes.
+func (s *Stack) RenoOnShortPaths() bool { return s.renoOnShortPaths }
+
+// ShortPathReceiveBuffer returns size, or 0 if TCP.MaxReceiveBuffer has a value,
+// which then goes for every path.
+func (s *Stack) ShortPathReceiveBuffer(size int64) int64 {
+	if !s.boundedOnShortPaths {
+		return 0
+	}
+	return size
 }
 
 // UDPFlows returns the datagrams' way past netstack, for package sockets.

@@ -17,10 +17,14 @@ type TCP struct {
 	LossRecovery LossRecovery
 
 	// CongestionControl chooses how much may be on its way unacknowledged. Zero is
-	// Cubic, as on Linux. Netstack's falls behind Reno where packets are lost on a
-	// short path; docs/performance.md has the measurements. TCP_CONGESTION changes it
-	// for one socket.
+	// Cubic, as on Linux, but for connections over a path of less than a millisecond
+	// that send more than fits into their buffer: they get Reno, as netstack's Cubic
+	// counts in milliseconds and falls far behind it there; docs/performance.md has
+	// the measurements. TCP_CONGESTION chooses for one socket.
 	CongestionControl CongestionControl
+
+	mixed   bool // CongestionControl was zero
+	bounded bool // MaxReceiveBuffer was zero
 
 	// MinRTO and MaxRTO bound the retransmission timeout (RFC 6298). Zero is
 	// DefaultMinRTO and DefaultMaxRTO. MinRTO is at least a millisecond.
@@ -32,8 +36,9 @@ type TCP struct {
 	GiveUp time.Duration
 
 	// MaxReceiveBuffer and MaxSendBuffer cap, in bytes, what a connection's
-	// buffers grow to by themselves. Zero is DefaultMaxReceiveBuffer and
-	// DefaultMaxSendBuffer; the least is 4096.
+	// buffers grow to by themselves. Zero is DefaultMaxReceiveBuffer, or 3 MiB
+	// over a path of less than a millisecond, and DefaultMaxSendBuffer; the least
+	// is 4096.
 	MaxReceiveBuffer, MaxSendBuffer int
 
 	// TimeWait is how long a closed connection stays in TIME_WAIT. Zero is
@@ -129,6 +134,7 @@ const (
 
 func (c TCP) withDefaults() (TCP, error) {
 	setDefault(&c.LossRecovery, RecoverySACK)
+	c.mixed, c.bounded = c.CongestionControl == "", c.MaxReceiveBuffer == 0
 	setDefault(&c.CongestionControl, Cubic)
 	setDefault(&c.MinRTO, DefaultMinRTO)
 	setDefault(&c.MaxRTO, DefaultMaxRTO)

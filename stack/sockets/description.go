@@ -24,7 +24,8 @@ type description struct {
 	kind        sockets // exactly one bit: what options and calls it has
 
 	// Small fields stand together; see TestIdleSocketIsSmall.
-	phase          phase // what connect(2) has told; guarded by mu
+	phase          phase     // what connect(2) has told; guarded by mu
+	path           pathState // guarded by mu; see shortpath.go
 	refs           atomic.Int32
 	soErr          atomic.Int32  // an Errno that no call has told yet; see pending.go
 	rdShut, wrShut atomic.Bool   // Shutdown
@@ -250,7 +251,7 @@ func (d *description) replaceAsLocked(errno Errno) {
 	}
 	d.setDefaults(ep)
 	d.replay(ep)
-	d.phase = unconnected
+	d.phase, d.path = unconnected, 0
 	d.rdShut.Store(false)
 	d.wrShut.Store(false)
 	// From here on the old endpoint's end, which it notifies, is nobody's

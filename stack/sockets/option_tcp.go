@@ -231,9 +231,14 @@ func setCongestion(_ *description, ep tcpip.Endpoint, name []byte) Errno {
 	return errnoOf(ep.SetSockOpt(&v)) // ENOENT for one that netstack does not have
 }
 
-func getCongestion(_ *description, ep tcpip.Endpoint) ([]byte, Errno) {
+func getCongestion(d *description, ep tcpip.Endpoint) ([]byte, Errno) {
 	var v tcpip.CongestionControlOption
 	terr := ep.GetSockOpt(&v)
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.path&shortReno != 0 && v == reno && d.recordedLocked(optionKey{SOL_TCP, TCP_CONGESTION}) == nil {
+		v = cubic // which is to do as Reno does there
+	}
 	name := make([]byte, maxCongestionName)
 	copy(name, v)
 	return name, errnoOf(terr)

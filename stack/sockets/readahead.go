@@ -124,8 +124,7 @@ func (s *Socket) pullLocked(w *scatter, peek bool) received {
 		return s.recvEnd(terr)
 	}
 	if !peek {
-		s.d.count().received.Add(uint64(res.Count))
-		ep.ModerateRecvBuf(res.Count) // or the window never grows (T27)
+		s.d.received(ep, res.Count, s.d.count().received.Add(uint64(res.Count)))
 	}
 	return received{n: res.Count}
 }

@@ -209,6 +209,7 @@ func (s *Socket) write(r *gather, opts tcpip.WriteOptions, c *call) (n int, err 
 		if terr != nil && !wouldBlock(terr) {
 			return n, s.sendError(terr)
 		}
+		s.d.fillsBuffer()
 		r.seek(n) // what did not fit may have been read all the same
 		if err := c.againWatched(watch); err != nil {
 			return n, partial(n, c, err)
