@@ -17,8 +17,9 @@
 // # How it works
 //
 // A stack sends by calling WritePackets, which never blocks on the far side: a
-// device write is one system call made by the sender, and a Pipe queues the
-// packet for its other end or drops it. A stack receives from one goroutine
+// device write is one system call, made by the sender or, for bulk, by a
+// goroutine that ends when nothing waits, and a Pipe queues the packet for its
+// other end or drops it. A stack receives from one goroutine
 // per device queue, or per Pipe end, which the first Attach starts and Close
 // ends. That goroutine calls into the stack and holds no lock meanwhile.
 //
