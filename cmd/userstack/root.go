@@ -83,8 +83,9 @@ read unless you name them.
 
 --busy-poll TIME makes round trips over a TUN or TAP device shorter, and costs
 processor time while packets come and go: for that long the device is asked again
-and again before a thread sleeps, which would have to be woken. Try 100us. Without
-traffic, in bulk transfers, and on the links demo and host it does nothing.
+and again before a thread sleeps, which would have to be woken. Try 100us, and
+GOMAXPROCS=1 in the environment besides. Without traffic, in bulk transfers, and on
+the links demo and host it does nothing.
 
 --pcap FILE records the packets with nanosecond timestamps for Wireshark. It
 turns segmentation offload off, so that the file has packets as a cable would

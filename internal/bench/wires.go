@@ -34,7 +34,7 @@ const overMemory = "pair"
 // wires are all there are, in the order of the table. Those without open lead into namespaces, and equip knows how.
 var wires = []Wire{
 	{Name: "tun", About: "our stack, a TUN device, the kernel", Reference: overVeth},
-	{Name: "tun-latency", About: "the same, which polls the device for 100 µs before it sleeps", Reference: overVeth},
+	{Name: "tun-latency", About: "the same, which polls the device for 100 µs before it sleeps, with Go code on one processor", Reference: overVeth},
 	{Name: "tun-gro", About: "our stack on a device without offload: the link cuts and merges segments", Reference: overVeth},
 	{Name: "tun-naive", About: "our stack as a simple program has it: water, no offload, a packet a call", Reference: overVeth},
 	{Name: overVeth, About: "the kernel, a veth pair, the kernel"},

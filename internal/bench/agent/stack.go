@@ -6,6 +6,7 @@ import (
 	"errors"
 	"net"
 	"net/netip"
+	"runtime"
 	"time"
 
 	gstack "gvisor.dev/gvisor/pkg/tcpip/stack"
@@ -55,6 +56,7 @@ func openLink(how Link) (gstack.LinkEndpoint, error) {
 	switch how {
 	case Latency:
 		cfg.BusyPoll = busyPoll
+		runtime.GOMAXPROCS(1) // as link.Config.BusyPoll advises
 	case Naive:
 		device.Backend = tun.Water
 	case GRO:
