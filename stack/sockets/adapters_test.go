@@ -127,6 +127,47 @@ func TestDeadlineMoves(t *testing.T) {
 	check(t, <-errs)
 }
 
+// The first deadline of an adapter is made when it is set, and calls that began
+// before learn of it, whether it has passed or is to come.
+func TestFirstDeadlineEndsWaits(t *testing.T) {
+	a, b := pair(t)
+	type waiter struct {
+		name, blocks string
+		set          func(time.Time) error
+		call         func() error
+	}
+	for _, in := range []time.Duration{0, time.Millisecond} {
+		client, _ := connected(t, a, b)
+		conn := must[net.Conn](t)(client.Conn())
+		packets := must[net.PacketConn](t)(b.ListenPacket("udp4", addrB+":0"))
+		listening := must[net.Listener](t)(b.Listen("tcp4", addrB+":0")).(*sockets.Listener)
+		one, _ := socketPair(t, a, sockets.AF_UNIX, sockets.SOCK_STREAM)
+		local := must[net.Conn](t)(one.Conn())
+		buf := make([]byte, 1)
+		for _, w := range []waiter{
+			{"Conn", "recv", conn.SetReadDeadline, func() error { _, err := conn.Read(buf); return err }},
+			{"PacketConn", "recv", packets.SetReadDeadline, func() error { _, _, err := packets.ReadFrom(buf); return err }},
+			{"Listener", "accept", listening.SetDeadline, func() error { _, err := listening.Accept(); return err }},
+			{"Conn of AF_UNIX", "recv", local.SetReadDeadline, func() error { _, err := local.Read(buf); return err }},
+		} {
+			ended := make(chan error, 1)
+			go func() { ended <- w.call() }()
+			awaitBlocked(t, w.blocks)
+			check(t, w.set(time.Now().Add(in)))
+			select {
+			case err := <-ended:
+				if !errors.Is(err, os.ErrDeadlineExceeded) {
+					t.Errorf("%s: %v, want the deadline", w.name, err)
+				}
+			case <-time.After(patience):
+				t.Fatalf("%s waits on after its deadline", w.name)
+			}
+		}
+		packets.Close()
+		listening.Close()
+	}
+}
+
 func TestPacketConn(t *testing.T) {
 	a, b := pair(t)
 	for _, tc := range []struct{ network, at, from string }{

@@ -23,7 +23,7 @@ type Conn struct {
 	unix          *unixEnds // instead of them
 
 	writing     sync.Mutex // a Write is not interrupted by another
-	read, write deadline
+	read, write limit
 }
 
 var (
@@ -173,11 +173,11 @@ func (c *Conn) SetReadDeadline(t time.Time) error { return c.setDeadline(&c.read
 // SetWriteDeadline implements net.Conn.
 func (c *Conn) SetWriteDeadline(t time.Time) error { return c.setDeadline(&c.write, t) }
 
-func (c *Conn) setDeadline(d *deadline, t time.Time) error {
+func (c *Conn) setDeadline(l *limit, t time.Time) error {
 	if c.s.closed() {
 		return c.opError("set", ErrClosed)
 	}
-	d.set(t)
+	c.s.setLimit(l, t)
 	return nil
 }
 
@@ -190,9 +190,9 @@ func (c *Conn) opError(op string, err error) error {
 
 // adapterCall is a call that waits for an adapter's deadline, not for the
 // socket's timeout.
-func (s *Socket) adapterCall(mask waiter.EventMask, d *deadline) call {
+func (s *Socket) adapterCall(mask waiter.EventMask, l *limit) call {
 	c := s.newCall(mask, 0, nil)
-	c.limit = d
+	c.limit = l
 	return c
 }
 

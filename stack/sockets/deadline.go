@@ -2,8 +2,52 @@ package sockets
 
 import (
 	"sync"
+	"sync/atomic"
 	"time"
 )
+
+// A limit is the deadline of an adapter's calls, nothing until one is set: most
+// connections never have one.
+type limit struct{ d atomic.Pointer[deadline] }
+
+// set moves the deadline. It reports whether that is the first one, which calls that
+// wait do not know of.
+func (l *limit) set(t time.Time) (first bool) {
+	if l.d.Load() == nil {
+		if t.IsZero() {
+			return false
+		}
+		first = l.d.CompareAndSwap(nil, new(deadline))
+	}
+	l.d.Load().set(t)
+	return first
+}
+
+// over reports whether the deadline has passed.
+func (l *limit) over() bool {
+	d := l.d.Load()
+	return d != nil && d.over()
+}
+
+// wait returns a channel that is closed once the deadline has passed, nil where
+// there is none.
+func (l *limit) wait() <-chan struct{} {
+	if d := l.d.Load(); d != nil {
+		return d.wait()
+	}
+	return nil
+}
+
+// stop frees the timer.
+func (l *limit) stop() { l.set(time.Time{}) }
+
+// setLimit moves a deadline of an adapter on s, and has calls look again that began
+// before there was any.
+func (s *Socket) setLimit(l *limit, t time.Time) {
+	if l.set(t) {
+		s.d.wq.Notify(closedEvent)
+	}
+}
 
 // A deadline is a point in time that can be moved while calls wait for it, as
 // net.Conn's deadlines can. It is net.Pipe's design. The zero value is no
@@ -70,9 +114,6 @@ func (d *deadline) over() bool {
 	defer d.mu.Unlock()
 	return isClosed(d.passed)
 }
-
-// stop frees the timer.
-func (d *deadline) stop() { d.set(time.Time{}) }
 
 func isClosed(c <-chan struct{}) bool {
 	select {

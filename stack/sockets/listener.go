@@ -12,7 +12,7 @@ import (
 type Listener struct {
 	s        *Socket
 	addr     net.Addr
-	deadline deadline
+	deadline limit
 }
 
 var _ net.Listener = (*Listener)(nil)
@@ -77,7 +77,7 @@ func (l *Listener) SetDeadline(t time.Time) error {
 	if l.s.closed() {
 		return l.opError("set", ErrClosed)
 	}
-	l.deadline.set(t)
+	l.s.setLimit(&l.deadline, t)
 	return nil
 }
 

@@ -15,7 +15,7 @@ import (
 type PacketConn struct {
 	s           *Socket
 	local       net.Addr
-	read, write deadline
+	read, write limit
 	sender      atomic.Pointer[knownSender]
 }
 
@@ -131,11 +131,11 @@ func (c *PacketConn) SetReadDeadline(t time.Time) error { return c.setDeadline(&
 // SetWriteDeadline implements net.PacketConn.
 func (c *PacketConn) SetWriteDeadline(t time.Time) error { return c.setDeadline(&c.write, t) }
 
-func (c *PacketConn) setDeadline(d *deadline, t time.Time) error {
+func (c *PacketConn) setDeadline(l *limit, t time.Time) error {
 	if c.s.closed() {
 		return c.opError("set", nil, ErrClosed)
 	}
-	d.set(t)
+	c.s.setLimit(l, t)
 	return nil
 }
 

@@ -75,7 +75,7 @@ func (h *Host) listenUnix(typ Type, address string) (*Socket, error) {
 type unixPacketConn struct {
 	s           *Socket
 	local       net.Addr
-	read, write deadline
+	read, write limit
 }
 
 func (s *Socket) unixPacketConn() *unixPacketConn {
@@ -141,11 +141,11 @@ func (c *unixPacketConn) SetReadDeadline(t time.Time) error { return c.setDeadli
 // SetWriteDeadline implements net.PacketConn.
 func (c *unixPacketConn) SetWriteDeadline(t time.Time) error { return c.setDeadline(&c.write, t) }
 
-func (c *unixPacketConn) setDeadline(d *deadline, t time.Time) error {
+func (c *unixPacketConn) setDeadline(l *limit, t time.Time) error {
 	if c.s.closed() {
 		return c.opError("set", nil, ErrClosed)
 	}
-	d.set(t)
+	c.s.setLimit(l, t)
 	return nil
 }
 

@@ -47,8 +47,8 @@ type call struct {
 	ctx     context.Context // nil unless given
 	within  time.Duration   // valid if bounded
 	bounded bool
-	limit   *deadline // of a net adapter, nil without one
-	whole   bool      // a send that returns early only with an error
+	limit   *limit // of a net adapter, nil without one
+	whole   bool   // a send that returns early only with an error
 
 	mask     waiter.EventMask
 	kernel   time.Duration // SO_RCVTIMEO or SO_SNDTIMEO, 0 = none
