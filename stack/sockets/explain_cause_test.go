@@ -386,13 +386,21 @@ var situations = []situation{
 }
 
 // attempts is how many intervals in a row may come out otherwise than they
-// should: on a machine that has no time for us they do.
+// should. While a machine has no time for us they do, and do not count, as long
+// as that does not last.
 const attempts = 10
+
+// starved reports whether others had the processors for most of an interval.
+func starved(p sockets.Processors) bool { return p.Missed > float64(p.Cores)/2 }
 
 // judge lets intervals pass until one has the verdict that is wanted.
 func (s *situation) judge(w *watched) {
 	var e sockets.Explanation
-	for range attempts {
+	begun := time.Now()
+	for left := attempts; left > 0; {
+		if !starved(e.Processors) || time.Since(begun) > hang {
+			left--
+		}
 		w.watch.Restart()
 		s.interval(w)
 		e = w.watch.Explain()
@@ -407,6 +415,9 @@ func (s *situation) judge(w *watched) {
 		if named && got.Reason != "" && most && (s.check == nil || s.check(e)) {
 			return
 		}
+	}
+	if starved(e.Processors) {
+		w.t.Skipf("processors with time for this process are missing, for a minute: leave the machine alone\n%v", e)
 	}
 	w.t.Errorf("want %v in one of %d intervals; the last was\n%v", s.want, attempts, e)
 }

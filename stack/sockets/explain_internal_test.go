@@ -120,6 +120,9 @@ func TestSendingVerdicts(t *testing.T) {
 		{"congestion after needless retransmissions", evidence{send: sends(flow.SendCongestion), e: tcp(func(e *Explanation) {
 			e.Sending.Retransmitted, e.Sending.Spurious = 7, 5
 		})}, CauseCongestion, "5 of them needlessly", "MinRTO"},
+		{"congestion, and a queue that comes and goes", evidence{send: sends(flow.SendCongestion), e: at(calm),
+			rtt: flow.RTT{Samples: 10, Min: 100 * beat, Mean: 200 * beat, Max: 400 * beat, Base: 100 * beat}}, CauseCongestion,
+			"packets was full for 70 %", "it grows"},
 		{"held", evidence{send: sends(flow.SendWorking), e: at(calm)}, CauseCongestion, "netstack held back for 70 %", "none"},
 		{"held, and processors that are not known", evidence{send: sends(flow.SendWorking), e: at(Processors{Cores: 2})}, CauseProcessor, "", ""},
 		{"one processor of many", evidence{send: sends(flow.SendWorking), e: at(Processors{Cores: 64, Used: 0.3, Missed: 0.1})}, CauseProcessor, "", ""},
@@ -193,6 +196,21 @@ func TestReceivingVerdicts(t *testing.T) {
 	}
 	if v := (&explainer{}).receiving(); v.Cause != CauseNone || v.Reason == "" {
 		t.Errorf("of nothing: %+v", v)
+	}
+}
+
+// TestBusy: four fifths of the cores are busy, whether they were had or only wanted.
+func TestBusy(t *testing.T) {
+	for _, c := range []struct {
+		p    Processors
+		want bool
+	}{
+		{Processors{}, false}, {Processors{Cores: 2, Used: 1.5}, false}, {Processors{Cores: 2, Used: 1.6}, true},
+		{Processors{Cores: 2, Used: 0.6, Missed: 1}, true}, {Processors{Cores: 4, Used: 1.6}, false},
+	} {
+		if got := c.p.Busy(); got != c.want {
+			t.Errorf("%+v: %v", c.p, got)
+		}
 	}
 }
 

@@ -402,6 +402,49 @@ func TestCounters(t *testing.T) {
 	}
 }
 
+// TestRetransmissionsAreCounted in segments, and no round trip is measured with them (Karn's algorithm).
+func TestRetransmissionsAreCounted(t *testing.T) {
+	s := tell(t)
+	s.ack(0, 60000)
+	s.send(0, 3*mss)
+	s.write(3 * mss)
+	s.wait(200 * ms)
+	s.f.Sent(Segment{Seq: ours, Ack: theirs, Flags: header.TCPFlagAck, Window: 0x8000, Payload: 3 * mss, MSS: mss})
+	s.wait(10 * ms)
+	s.ack(3*mss, 60000)
+	if r := s.report().Sending; r.Retransmitted != 3 || r.RTT.Samples != 0 || r.Segments != 4 || r.Packets != 2 {
+		t.Errorf("%d retransmissions of %d segments in %d packets, %d round trips", r.Retransmitted, r.Segments, r.Packets, r.RTT.Samples)
+	}
+}
+
+// TestReceivingCounters has packets that come once, twice and early.
+func TestReceivingCounters(t *testing.T) {
+	s := tell(t)
+	seen := s.advertise(0, 8*mss)
+	s.arrive(0, mss, seen)
+	s.arrive(0, mss, seen)
+	s.advertise(mss, 2*mss)
+	s.arrive(2*mss, mss, seen)
+	s.advertise(mss, 6*mss)
+	r := s.report().Receiving
+	if r.Packets != 3 || r.Duplicates != 1 || r.Beyond != 1 || r.Window != 6*mss || r.Least != 2*mss || r.Most != 8*mss {
+		t.Errorf("%+v", r)
+	}
+	s.arrive(mss, 2*mss, seen) // closes the gap, with what has arrived
+	s.arrive(5*mss/2, mss, seen)
+	if r := s.report().Receiving; r.Bytes != 7*mss/2 {
+		t.Errorf("%d bytes, want each of them once", r.Bytes)
+	}
+	s.f.Restart()
+	if r := s.f.Report().Receiving; r.Packets != 0 || r.Duplicates != 0 || r.Beyond != 0 || r.Window != 6*mss || r.Least != 6*mss || r.Most != 6*mss {
+		t.Errorf("another interval: %+v", r)
+	}
+	s.wait(3 * ms)
+	if r := s.f.Report(); r.Interval != 3*ms {
+		t.Errorf("another interval of %v, want 3ms", r.Interval)
+	}
+}
+
 // TestBlackHole has a large packet sent again and again after a small one came
 // through.
 func TestBlackHole(t *testing.T) {
