@@ -18,7 +18,7 @@ import (
 	"gvisor.dev/gvisor/pkg/tcpip/transport/tcp"
 	"gvisor.dev/gvisor/pkg/tcpip/transport/udp"
 
-	"github.com/userstack/userstack/stack/internal/halfclose"
+	"github.com/userstack/userstack/stack/internal/acks"
 	"github.com/userstack/userstack/stack/internal/translate"
 	"github.com/userstack/userstack/stack/internal/udpflow"
 )
@@ -28,7 +28,7 @@ import (
 type Stack struct {
 	gv    *stack.Stack
 	links []stack.LinkEndpoint // owned; in the order of Config.NICs
-	taps  []*halfclose.Link    // in front of them, in the same order
+	taps  []*acks.Link         // in front of them, in the same order
 	flows *udpflow.Table
 
 	generation atomic.Uint64
@@ -149,7 +149,7 @@ func (s *Stack) addNICs(cfg Config) error {
 		id := s.gv.NextNICID()
 		l := n.Link
 		if n.Name != LoopbackName {
-			tap := halfclose.New(s.flows.NewLink(l, id))
+			tap := acks.New(s.flows.NewLink(l, id))
 			s.taps = append(s.taps, tap)
 			l = tap
 		}

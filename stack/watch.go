@@ -3,8 +3,8 @@ package stack
 import (
 	"net/netip"
 
+	"github.com/userstack/userstack/stack/internal/acks"
 	"github.com/userstack/userstack/stack/internal/flow"
-	"github.com/userstack/userstack/stack/internal/halfclose"
 	"github.com/userstack/userstack/stack/internal/translate"
 )
 
@@ -14,7 +14,7 @@ import (
 // stack itself passes no link. It reports false for a connection that is being
 // watched.
 func (s *Stack) Watch(local, remote netip.AddrPort) (f *flow.Flow, stop func(), ok bool) {
-	k := halfclose.Key{
+	k := acks.Key{
 		Local: translate.Addr(local.Addr().Unmap()), LocalPort: local.Port(),
 		Remote: translate.Addr(remote.Addr().Unmap()), RemotePort: remote.Port(),
 	}

@@ -1,4 +1,4 @@
-package halfclose
+package acks
 
 import (
 	"encoding/binary"

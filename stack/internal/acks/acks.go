@@ -1,5 +1,5 @@
-// Package halfclose keeps downloads fast after a half-close on a lossy link, and
-// mends netstack's acknowledgements besides.
+// Package acks mends the acknowledgements that netstack sends and takes, where
+// they are what makes it slow, or stop, on a link that loses packets.
 //
 // Netstack sends selective acknowledgements (SACK, RFC 2018) in the state
 // ESTABLISHED only (transport/tcp/connect.go, sendRaw): from shutdown(SHUT_WR)
@@ -10,7 +10,7 @@
 //
 // A Link goes between a stack and a link, and adds what is missing:
 //
-//	gv.CreateNIC(1, halfclose.New(lower))
+//	gv.CreateNIC(1, acks.New(lower))
 //
 // And it keeps two ends from waiting for each other whose windows have both
 // closed. With data on its way that the peer had no room for, netstack sends its
@@ -42,7 +42,7 @@
 // segment for want of buffer and reports it all the same; the sender then finds
 // out when its timer fires, as RFC 2018 section 8 has it do. Segments that carry
 // data are left alone.
-package halfclose
+package acks
 
 import (
 	"hash/maphash"
