@@ -43,7 +43,7 @@ type programRow struct {
 	setup   [][]string        // commands to be run before, on the machine
 	server  []string          // its command; none if the clients need none
 	port    int               // where it listens with TCP; it is connected to until it accepts
-	says    string            // instead: what it says then, for one that takes a connection for its only client
+	says    string            // instead: what it says then, for one that takes a connection for its only client, and listens anew for each
 	clients []client
 	lacks   string // a regular expression: what the server says where the machine lacks something that no program is
 	heavy   bool   // only with USERSTACK_PROGRAMS=all
@@ -110,11 +110,14 @@ func (p *programRow) run(t *testing.T) {
 	said := &syncBuffer{}
 	if p.server != nil {
 		s.serve(t, s.replaced(p.server), said)
-		s.ready(t, p, said)
+		s.ready(t, p, said, 1)
 	}
-	for _, c := range p.clients {
+	for i, c := range p.clients {
 		t.Run(c.name, func(t *testing.T) {
 			needAll(t, c.needs)
+			if p.says != "" {
+				s.ready(t, p, said, i+1)
+			}
 			if c.get != "" {
 				s.get(t, s.braces.Replace(c.get))
 				return
@@ -219,8 +222,8 @@ func (s *stage) serve(t *testing.T, args []string, said *syncBuffer) {
 	})
 }
 
-// ready waits until the server accepts a connection, or says so.
-func (s *stage) ready(t *testing.T, p *programRow, said *syncBuffer) {
+// ready waits until the server accepts a connection, or has said so a number of times.
+func (s *stage) ready(t *testing.T, p *programRow, said *syncBuffer, times int) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), programGuard)
 	defer cancel()
@@ -235,7 +238,7 @@ func (s *stage) ready(t *testing.T, p *programRow, said *syncBuffer) {
 				c.Close()
 				return
 			}
-		} else if strings.Contains(said.String(), p.says) {
+		} else if strings.Count(said.String(), p.says) >= times {
 			return
 		}
 		select {
