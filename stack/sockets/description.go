@@ -301,6 +301,7 @@ func (d *description) release() {
 		ep.Abort() // as for unread data that the endpoint still has
 	}
 	ep.Close()
+	d.host.closedFirst.add(ep.Endpoint)
 	if d.in != nil {
 		d.in.close()
 		d.leaveFlows()

@@ -59,6 +59,12 @@ type Config struct {
 	// bound to; below it Bind gives EACCES, as Linux's
 	// net.ipv4.ip_unprivileged_port_start does. Zero means any port.
 	MinUnprivilegedPort int
+
+	// MaxTimeWait bounds the connections in TIME_WAIT and FIN_WAIT2 that nobody has
+	// open any more, as Linux's net.ipv4.tcp_max_tw_buckets does (ip-sysctl): beyond
+	// it the one that was closed longest ago ends, with a reset to its peer. Zero
+	// is DefaultMaxTimeWait.
+	MaxTimeWait int
 }
 
 // A Host is a stack with a table of socket descriptors: what the BSD socket
@@ -75,8 +81,9 @@ type Host struct {
 	db             atomic.Pointer[netdb.DB] // over the Resolver that was set last
 	defaultTimeout atomic.Int64             // time.Duration of new sockets, NoTimeout at first
 
-	table table
-	unix  unixNet
+	table       table
+	unix        unixNet
+	closedFirst timeWaits
 
 	cookie              uint64 // SO_NETNS_COOKIE
 	minUnprivilegedPort int
@@ -105,6 +112,9 @@ func New(cfg Config) (*Host, error) {
 	if p := cfg.MinUnprivilegedPort; p < 0 || p > 0xffff {
 		return nil, fmt.Errorf("sockets: Config.MinUnprivilegedPort %d is not a port", p)
 	}
+	if cfg.MaxTimeWait < 0 {
+		return nil, fmt.Errorf("sockets: Config.MaxTimeWait %d is negative", cfg.MaxTimeWait)
+	}
 	h := &Host{stack: cfg.Stack, gv: cfg.Stack.GVisor(), closing: make(chan struct{}),
 		hosts: cfg.Hosts, services: cfg.Services, protocols: cfg.Protocols,
 		cookie: cookies.Add(1), minUnprivilegedPort: cfg.MinUnprivilegedPort}
@@ -119,6 +129,7 @@ func New(cfg Config) (*Host, error) {
 	udp := h.gv.Stats().UDP
 	h.udpDrops, h.udpSent = udp.ReceiveBufferErrors, udp.PacketsSent
 	h.table.init(cfg.FDBase)
+	h.closedFirst.init(cfg.MaxTimeWait)
 	h.defaultTimeout.Store(int64(NoTimeout))
 	h.SetResolver(cfg.Resolver)
 	return h, nil

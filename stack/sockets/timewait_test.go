@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"gvisor.dev/gvisor/pkg/tcpip/faketime"
+	"gvisor.dev/gvisor/pkg/tcpip/transport/tcp"
 
 	"github.com/userstack/userstack/stack"
 	"github.com/userstack/userstack/stack/link"
@@ -19,14 +20,17 @@ var manyPorts = stack.PortRange{First: 40000, Last: 40003}
 // timedPair is pair with a clock that stands still, and few ports on one side.
 func timedPair(t *testing.T, reuse stack.TimeWaitReuse) (near, far *sockets.Host, clock *faketime.ManualClock) {
 	t.Helper()
+	return timedPairOf(t, stack.Config{Ports: manyPorts, TCP: stack.TCP{TimeWaitReuse: reuse}}, 0)
+}
+
+func timedPairOf(t *testing.T, cfg stack.Config, maxTimeWait int) (near, far *sockets.Host, clock *faketime.ManualClock) {
+	t.Helper()
 	clock = faketime.NewManualClock()
 	left, right := link.NewPipe(link.PipeConfig{})
 	host := func(l *link.PipeEnd, addr string) *sockets.Host {
-		s := must[*stack.Stack](t)(stack.New(stack.Config{
-			Clock: clock, Ports: manyPorts, TCP: stack.TCP{TimeWaitReuse: reuse},
-			NICs: []stack.NIC{{Link: l, Addrs: []netip.Prefix{netip.MustParsePrefix(addr + "/24")}}},
-		}))
-		h := must[*sockets.Host](t)(sockets.New(sockets.Config{Stack: s}))
+		cfg.Clock, cfg.NICs = clock, []stack.NIC{{Link: l, Addrs: []netip.Prefix{netip.MustParsePrefix(addr + "/24")}}}
+		s := must[*stack.Stack](t)(stack.New(cfg))
+		h := must[*sockets.Host](t)(sockets.New(sockets.Config{Stack: s, MaxTimeWait: maxTimeWait}))
 		t.Cleanup(func() {
 			h.Close()
 			s.Close()
@@ -126,5 +130,56 @@ func TestTimeWaitOfServer(t *testing.T) {
 		}
 		end(t, server, client)
 		clock.Advance(time.Millisecond)
+	}
+}
+
+// What peers leave a server with is bounded: the connection that it closed longest
+// ago makes room, whether its peer has closed as well or not, and no other does.
+func TestTimeWaitIsBounded(t *testing.T) {
+	const most, more = 3, 4
+	for _, peerCloses := range []bool{true, false} {
+		near, far, _ := timedPairOf(t, stack.Config{}, most)
+		l, addr := listener(t, far, addrB)
+		stays := tcpSocket(t, near)
+		check(t, stays.Connect(addr))
+		staysHere, _, err := l.Accept()
+		check(t, err)
+		var clients []*sockets.Socket
+		for range most + more {
+			client := tcpSocket(t, near)
+			check(t, client.Connect(addr))
+			server, _, err := l.Accept()
+			check(t, err)
+			if peerCloses {
+				end(t, server, client)
+				continue
+			}
+			check(t, server.Shutdown(sockets.SHUT_WR))
+			awaitTCPState(t, server, sockets.TCP_FIN_WAIT2)
+			check(t, server.Close())
+			clients = append(clients, client)
+		}
+		left := map[tcp.EndpointState]int{}
+		for _, ep := range far.Stack().GVisor().RegisteredEndpoints() {
+			if e, ok := ep.(*tcp.Endpoint); ok {
+				left[e.EndpointState()]++
+			}
+		}
+		waiting := tcp.StateFinWait2
+		if peerCloses {
+			waiting = tcp.StateTimeWait
+		}
+		if left[waiting] != most || left[tcp.StateEstablished] != 1 {
+			t.Fatalf("peers close %v: %v are left, want %d in %v and one connection", peerCloses, left, most, waiting)
+		}
+		for i, c := range clients {
+			if i < more {
+				awaitTCPState(t, c, sockets.TCP_CLOSE)
+			} else {
+				must[int](t)(c.Send([]byte("more")))
+			}
+		}
+		must[int](t)(stays.SendAll([]byte("still here")))
+		must[[]byte](t)(staysHere.Recv(10, sockets.MSG_WAITALL))
 	}
 }
