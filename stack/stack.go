@@ -83,7 +83,7 @@ func New(cfg Config) (_ *Stack, err error) {
 		RawFactory:               raw.EndpointFactory{},
 		AllowPacketEndpointWrite: true,
 	})
-	s.renoOnShortPaths, s.boundedOnShortPaths = cfg.TCP.mixed, cfg.TCP.bounded
+	s.renoOnShortPaths, s.boundedOnShortPaths = cfg.TCP.mixed, cfg.TCP.bounded && !s.holdsWindows()
 	s.flows = udpflow.NewTable(s.gv)
 	if err := cfg.TCP.apply(s.gv); err != nil {
 		return nil, err
@@ -138,6 +138,17 @@ func (s *Stack) requireWireForm() {
 			l.RequireWireForm()
 		}
 	}
+}
+
+// holdsWindows reports whether every link has room for a whole window of a
+// connection, as a pipe in memory has. In a device's queue it would be lost in part.
+func (s *Stack) holdsWindows() bool {
+	for _, l := range s.links {
+		if l, ok := l.(interface{ QueueBytes() int }); !ok || l.QueueBytes() < DefaultMaxReceiveBuffer {
+			return false
+		}
+	}
+	return true
 }
 
 func (s *Stack) addNICs(cfg Config) error {
@@ -202,8 +213,8 @@ func (s *Stack) SegmentsUDP(nic tcpip.NICID) bool {
 // path, which package sockets makes.
 func (s *Stack) RenoOnShortPaths() bool { return s.renoOnShortPaths }
 
-// ShortPathReceiveBuffer returns size, or 0 if TCP.MaxReceiveBuffer has a value,
-// which then goes for every path.
+// ShortPathReceiveBuffer returns size, or 0 where every path may have what there
+// is: TCP.MaxReceiveBuffer has a value, or no link's queue is too short for it.
 func (s *Stack) ShortPathReceiveBuffer(size int64) int64 {
 	if !s.boundedOnShortPaths {
 		return 0

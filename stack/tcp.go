@@ -37,8 +37,8 @@ type TCP struct {
 
 	// MaxReceiveBuffer and MaxSendBuffer cap, in bytes, what a connection's
 	// buffers grow to by themselves. Zero is DefaultMaxReceiveBuffer, or 3 MiB
-	// over a path of less than a millisecond, and DefaultMaxSendBuffer; the least
-	// is 4096.
+	// over a path of less than a millisecond that is not a pipe in memory, and
+	// DefaultMaxSendBuffer; the least is 4096.
 	MaxReceiveBuffer, MaxSendBuffer int
 
 	// TimeWait is how long a closed connection stays in TIME_WAIT. Zero is

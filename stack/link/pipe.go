@@ -176,6 +176,9 @@ func (p *PipeEnd) Capabilities() stack.LinkEndpointCapabilities {
 	return 0
 }
 
+// QueueBytes returns the bound on what waits for this end to read it.
+func (p *PipeEnd) QueueBytes() int { return p.queue.limit }
+
 // GSOMaxSize implements stack.GSOEndpoint.
 func (p *PipeEnd) GSOMaxSize() uint32 { return p.gsoMaxSize }
 

@@ -15,7 +15,8 @@ const shortPath = tcp.MinSRTT
 // On a short path two more things are bounded, in bytes. A window of 8 MiB, which
 // netstack would let a receiver reach, is not on its way there but stands in the
 // device's queue, out of every cache; 1.5 MiB keep 12 Gbit/s busy at a round trip
-// of a millisecond.
+// of a millisecond. (Where all links are pipes in memory, whose queues hold such
+// windows, the larger one is the faster.)
 const (
 	// shortReceiveBuffer is a receive buffer's size; half of it is the window.
 	shortReceiveBuffer = 3 << 20

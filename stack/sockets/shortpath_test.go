@@ -140,18 +140,27 @@ func receiveBuffer(t *testing.T, s *stack.Stack) int64 {
 	return 0
 }
 
+// A device is a link that does not say how long its queue is.
+type device struct {
+	gstack.LinkEndpoint
+	gstack.GSOEndpoint
+}
+
 // TestShortPathWindow: the receive buffer of bulk on a path of less than a
-// millisecond becomes 3 MiB and stays so, unless somebody has chosen.
+// millisecond becomes 3 MiB and stays so, unless somebody has chosen or the queue
+// of the link is long enough for all.
 func TestShortPathWindow(t *testing.T) {
 	const enough = 3 << 20
 	for name, tc := range map[string]struct {
 		tuning stack.TCP
 		delay  time.Duration
-		option int // SO_RCVBUF, if not 0
+		pipe   bool // the link says how long its queue is, as a device does not
+		option int  // SO_RCVBUF, if not 0
 		bytes  int
 		want   func(size int64) bool
 	}{
 		"short":               {bytes: 8 << 20, want: func(size int64) bool { return size == enough }},
+		"short, a pipe":       {bytes: 8 << 20, pipe: true, want: func(size int64) bool { return size != enough }},
 		"short, little":       {bytes: 60 << 10, want: func(size int64) bool { return size == tcp.DefaultReceiveBufferSize }},
 		"long":                {bytes: 128 << 10, delay: 5 * time.Millisecond, want: func(size int64) bool { return size != enough }},
 		"chosen by option":    {bytes: 8 << 20, option: 1 << 17, want: func(size int64) bool { return size == 1<<18 }},
@@ -159,7 +168,10 @@ func TestShortPathWindow(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			left, right := link.NewPipe(link.PipeConfig{GSOMaxSize: link.MaxGSOSize})
-			var near gstack.LinkEndpoint = left
+			var near gstack.LinkEndpoint = device{left, left}
+			if tc.pipe {
+				near = left
+			}
 			var clock tcpip.Clock = &snailClock{ManualClock: faketime.NewManualClock()}
 			if tc.delay > 0 {
 				cfg := link.ImpairConfig{}
