@@ -23,6 +23,14 @@ type mssWatch struct {
 	longest  int            // IP packet with data since reset, as it will be after cutting
 }
 
+// seen returns how many data segments were looked at, and how many ends of
+// connections have announced what they take.
+func (w *mssWatch) seen() (segments, ends int) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.segments, len(w.mss)
+}
+
 // check says what is wrong with a frame: a packet that a device would not send,
 // or a segment larger than its receiver takes (RFC 9293, section 3.7.1).
 func (w *mssWatch) check(frame []byte, mtu int) error {
@@ -132,7 +140,7 @@ func TestSegmentsFitPeer(t *testing.T) {
 					if one.Stats().TCP.Retransmits.Value() == 0 {
 						t.Error("nothing was sent again")
 					}
-					if w.segments == 0 || len(w.mss) == 0 {
+					if segments, ends := w.seen(); segments == 0 || ends == 0 {
 						t.Error("no segment was seen, or no MSS")
 					}
 				})
@@ -231,10 +239,10 @@ func TestLinkMTUShrinks(t *testing.T) {
 // MSS that wants packets in wire form.
 func TestPipeSegmentsFitPeer(t *testing.T) {
 	for name, cfg := range pipeConfigs {
+		cfg.MTU = 9000
 		for _, v := range []string{"4", "6"} {
 			t.Run(name+"/"+v, func(t *testing.T) {
 				t.Parallel()
-				cfg.MTU = 9000
 				a, b := NewPipe(cfg)
 				b.SetMTU(1300)
 				b.RequireWireForm()
@@ -244,8 +252,8 @@ func TestPipeSegmentsFitPeer(t *testing.T) {
 				one, two := newHost(t, 1, a), newHost(t, 2, watching)
 				near, far := connect(t, one, two, v)
 				transfer(t, near, far, 1<<20)
-				if w.segments == 0 || len(w.mss) != 2 {
-					t.Errorf("%d segments were seen, of %d ends of connections", w.segments, len(w.mss))
+				if segments, ends := w.seen(); segments == 0 || ends != 2 {
+					t.Errorf("%d segments were seen, of %d ends of connections", segments, ends)
 				}
 			})
 		}
