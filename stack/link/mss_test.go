@@ -228,6 +228,7 @@ func TestLinkMTUShrinks(t *testing.T) {
 				near, far := connect(t, one, two, v)
 				transfer(t, near, far, 100<<10)
 				one.link.SetMTU(1300)
+				settle(one.link.(*Endpoint)) // what is sent again was cut to the old one, if it is being written
 				one.link.(*Endpoint).device.(*fakeDevice).setMTU(1300)
 				transfer(t, near, far, 1<<20)
 			})
